@@ -1,0 +1,116 @@
+/**
+ * What the rest of the package asks of a runtime: libc, and an event loop that takes over descriptors. Each of
+ * `deno.ts`, `bun.ts`, `node.ts` and `unsupported.ts` gives one `Adapter`.
+ *
+ * The types are our own, not the runtimes': published types must not name `Deno.*` or `Bun.*`, which users of the other
+ * runtimes do not have.
+ *
+ * @module
+ */
+import type { Socket } from "node:net";
+import type { Addr } from "../kernel/sockaddr.ts";
+import type { Libc } from "./libc.ts";
+
+/** The runtimes that can be told apart. */
+export type RuntimeName = "deno" | "bun" | "node";
+
+/** What a channel tells its owner. Each call comes from the event loop, never from within a call to the channel. */
+export interface ChannelOwner {
+  /**
+   * The awaited readiness has come. `bytes` were read by the runtime already and lie before anything that `recv` will
+   * give; they are empty when the runtime only knows that `recv` will not block (so also at the end of the stream).
+   * The array is the owner's to keep. It may also come unasked, once: a runtime may have read before it could be stopped.
+   */
+  readable(bytes: Uint8Array): void;
+  /** The runtime closed the descriptor by itself, with the error if there was one. Never called after `close()`. */
+  closed(error: unknown): void;
+}
+
+/**
+ * One connected byte stream in the care of the runtime's event loop: a descriptor of ours (adopted as late as possible),
+ * or a stream of the runtime. `recv` and `send` only try; the two `await`ing calls use the event loop.
+ */
+export interface Channel {
+  /** Told what happens; set once, right after the channel was made. */
+  owner: ChannelOwner | null;
+  /** The descriptor, -1 from the moment that it is closed. Use it within the synchronous stretch in which it was read. */
+  readonly fd: number;
+  /** Receives what is there: the count, 0 at the end of the stream, `-EAGAIN` when nothing is there, or `-errno`. */
+  recv(into: Uint8Array): number;
+  /** Sends what the kernel takes at once: the count, `-EAGAIN`, or `-errno`. Not while a `write` is under way. */
+  send(bytes: Uint8Array): number;
+  /** Asks for one `owner.readable`. Until it comes, `recv` must not be called. */
+  awaitReadable(): void;
+  /** Writes all of `bytes`, waiting as long as that takes; then calls back once. One at a time. */
+  write(bytes: Uint8Array, done: (error: unknown) => void): void;
+  /** Ends the writing side (FIN). Not while a `write` is under way. */
+  closeWrite(done: (error: unknown) => void): void;
+  /** Closes the descriptor now. What was asked and not answered stays unanswered. */
+  close(): void;
+  /** Closes the descriptor now, abortively: the peer sees a reset. */
+  reset(): void;
+  /** Whether a wait keeps the process alive. @default {true} */
+  setRef(ref: boolean): void;
+  /**
+   * Gives the connection away as a `net.Socket`. `rest` was read and not consumed: the socket reads it first.
+   * From then on the channel only keeps watch over the descriptor's life.
+   */
+  toNode(rest: Uint8Array): Socket;
+}
+
+/** A listening descriptor in the care of the runtime's event loop. */
+export interface Acceptor {
+  /** The descriptor, -1 once closed. */
+  readonly fd: number;
+  /** The bound address, where the kernel cannot be asked (no FFI). */
+  readonly addr?: Addr;
+  /** Asks for connections: `accepted` or `failed` will be called, once or more often. */
+  awaitConnection(): void;
+  /** Stops listening. */
+  close(): void;
+  /** Whether waiting for connections keeps the process alive. @default {true} */
+  setRef(ref: boolean): void;
+}
+
+/** Told by an acceptor, from the event loop. */
+export interface AcceptorOwner {
+  accepted(channel: Channel): void;
+  failed(error: unknown): void;
+}
+
+/** Where a connection should go. */
+export interface Target {
+  /** The IP literal. */
+  address: string;
+  port: number;
+  /** The same as a sockaddr. */
+  sockaddr: Uint8Array;
+}
+
+/** A runtime's event loop, for descriptors of ours. */
+export interface EventLoop {
+  /**
+   * Connects a descriptor. The loop owns `fd` from the call on: a failure closes it, a success gives its channel.
+   * Rejects with `signal.reason` after an abort, and else with an `MptcpError`.
+   */
+  connect(fd: number, target: Target, signal: AbortSignal): Promise<Channel>;
+  /** Takes over a listening descriptor; it owns `fd` from the call on. */
+  listen(fd: number, backlog: number, owner: AcceptorOwner): Acceptor;
+}
+
+/** A host with FFI: everything is to be had that the kernel has. */
+export interface System {
+  readonly libc: Libc;
+  readonly loop: EventLoop;
+}
+
+/** What an adapter's file exports. */
+export interface Adapter {
+  readonly runtime: RuntimeName;
+  /**
+   * Opens libc from the first path that works.
+   *
+   * @throws What the runtime throws when a permission is missing; and an `Error` when no path works.
+   */
+  open(paths: readonly string[]): System;
+}

@@ -1,0 +1,376 @@
+/**
+ * The Bun adapter: `bun:ffi`; `Bun.connect({ fd })` and `Bun.listen({ fd })` watch descriptors.
+ *
+ * Bun closes a descriptor of its own accord once both sides have ended. So it never gets ours: it watches a duplicate
+ * (the *watcher*), and both are closed in the same moment, as a duplicate left behind would hold back the FIN.
+ *
+ * @module
+ */
+import { dlopen, ptr, read } from "bun:ffi";
+import { Buffer } from "node:buffer";
+import { Socket } from "node:net";
+import { SHUT_WR, SO_ERROR, SOL_SOCKET } from "../kernel/constants.ts";
+import { EAGAIN, ECANCELED, EINPROGRESS } from "../kernel/errno.ts";
+import { check, systemError } from "../kernel/error.ts";
+import type { Acceptor, AcceptorOwner, Adapter, Channel, ChannelOwner, EventLoop, System, Target } from "./adapter.ts";
+import { Libc } from "./libc.ts";
+import { openFirst } from "./libc_paths.ts";
+import { lingerReset } from "./net_channel.ts";
+import { bindCalls, SYMBOLS } from "./symbols.ts";
+
+/** The parts of a Bun socket in use here. */
+interface BunSocket {
+  readonly fd: number;
+  data: BunChannel;
+  write(bytes: Uint8Array): number;
+  pause(): void;
+  resume(): void;
+  close(): void;
+  ref(): void;
+  unref(): void;
+}
+
+interface BunHandlers {
+  open?(socket: BunSocket): void;
+  data(socket: BunSocket, bytes: Uint8Array): void;
+  drain(socket: BunSocket): void;
+  end(socket: BunSocket): void;
+  close(socket: BunSocket, error?: unknown): void;
+  error(socket: BunSocket, error: unknown): void;
+}
+
+/** The parts of the `Bun` namespace in use here. */
+interface BunApi {
+  connect(options: {
+    fd: number;
+    data: BunChannel;
+    allowHalfOpen: boolean;
+    pauseOnConnect: boolean;
+    socket: BunHandlers;
+  }): Promise<BunSocket>;
+  listen(options: { fd: number; backlog: number; allowHalfOpen: boolean; socket: BunHandlers }): {
+    stop(closeActiveConnections?: boolean): void;
+    ref(): void;
+    unref(): void;
+  };
+}
+
+const bun = (globalThis as unknown as { Bun: BunApi }).Bun;
+
+const EMPTY = new Uint8Array(0);
+
+/** One set of functions for all sockets, as Bun wants it: `socket.data` is the channel. */
+const HANDLERS: BunHandlers = {
+  data: (socket, bytes) => socket.data.onReadable(bytes),
+  drain: (socket) => socket.data.onWritable(),
+  end: (socket) => socket.data.onReadable(EMPTY),
+  close: (socket, error) => socket.data.onClosed(error),
+  error: () => {}, // `close` follows, with the error
+};
+
+class BunChannel implements Channel {
+  owner: ChannelOwner | null = null;
+  readonly #libc: Libc;
+  #fd: number;
+  #watcher: BunSocket | null = null;
+  /** The watcher is gone for good: both sides have ended, or the connection failed. */
+  #over = false;
+  #given: Socket | null = null;
+  #ref = true;
+  #reading = false;
+  #paused = true;
+  #rest: Uint8Array | null = null;
+  #written: ((error: unknown) => void) | null = null;
+  #connected: ((error: unknown) => void) | null = null;
+
+  constructor(libc: Libc, fd: number) {
+    this.#libc = libc;
+    this.#fd = fd;
+  }
+
+  get fd(): number {
+    const socket = this.#given;
+    if (socket !== null && (socket.destroyed || !(socket as unknown as { _handle: unknown })._handle)) return -1;
+    return this.#fd;
+  }
+
+  recv(into: Uint8Array): number {
+    return this.#libc.recv(this.fd, into);
+  }
+
+  send(bytes: Uint8Array): number {
+    return this.#libc.send(this.fd, bytes);
+  }
+
+  /** Waits until a connection that was begun has succeeded or failed. */
+  connected(done: (error: unknown) => void): void {
+    this.#connected = done;
+    this.#watch();
+  }
+
+  /** Takes the socket that Bun accepted for its watcher. */
+  accepted(watcher: BunSocket): void {
+    watcher.data = this;
+    watcher.pause();
+    watcher.unref();
+    this.#watcher = watcher;
+  }
+
+  awaitReadable(): void {
+    this.#reading = true;
+    this.#watch();
+    if (this.#over) return queueMicrotask(() => this.onReadable(EMPTY));
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#watcher?.resume();
+  }
+
+  write(bytes: Uint8Array, done: (error: unknown) => void): void {
+    this.#rest = bytes;
+    this.#written = done;
+    this.#watch();
+    if (this.#over) return queueMicrotask(() => this.onWritable());
+    // A write that does not go through is what makes Bun tell when the socket is writable again.
+    if (this.#watcher) this.#advance(this.#watcher.write(bytes));
+  }
+
+  closeWrite(done: (error: unknown) => void): void {
+    const result = this.#libc.shutdown(this.fd, SHUT_WR);
+    done(result < 0 ? systemError(result, "shutdown") : null);
+  }
+
+  close(): void {
+    this.owner = null;
+    const fd = this.#fd;
+    this.#fd = -1;
+    if (this.#given) return void this.#given.destroy();
+    this.#unwatch();
+    if (fd >= 0) this.#libc.close(fd);
+  }
+
+  reset(): void {
+    lingerReset(this.#libc, this.fd);
+    this.close();
+  }
+
+  setRef(ref: boolean): void {
+    this.#ref = ref;
+    if (this.#given) ref ? this.#given.ref() : this.#given.unref();
+    else this.#applyRef();
+  }
+
+  toNode(rest: Uint8Array): Socket {
+    this.#unwatch();
+    const socket = new Socket({ allowHalfOpen: true });
+    this.#given = socket;
+    socket.once("close", () => {
+      this.#fd = -1;
+      const owner = this.owner;
+      this.owner = null;
+      owner?.closed(null);
+    });
+    (socket.connect as unknown as (options: { fd: number }) => void).call(socket, { fd: this.#fd });
+    if (rest.length > 0) socket.unshift(Buffer.from(rest));
+    if (!this.#ref) socket.unref();
+    return socket;
+  }
+
+  onReadable(bytes: Uint8Array): void {
+    if (!this.#reading && !this.#paused) {
+      // Nobody waits: no more of it. While reads are waited for one after another, pausing would only cost.
+      this.#paused = true;
+      this.#watcher?.pause();
+    }
+    this.#reading = false;
+    this.#applyRef();
+    this.owner?.readable(bytes);
+  }
+
+  onWritable(): void {
+    if (this.#connected) return this.#settleConnect(null);
+    const rest = this.#rest;
+    if (rest === null) return;
+    const count = this.#libc.send(this.fd, rest);
+    if (count < 0 && count !== -EAGAIN) return this.#settleWrite(systemError(count, "send"));
+    this.#advance(Math.max(count, 0));
+    // Not all went: a write through Bun, though it will not go either, asks for the next `drain`.
+    if (this.#rest && this.#watcher) this.#advance(this.#watcher.write(this.#rest));
+  }
+
+  onClosed(error: unknown): void {
+    this.#watcher = null;
+    this.#over = true;
+    if (this.#connected) return this.#settleConnect(error ?? systemError(ECANCELED, "connect"));
+    if (error) {
+      this.#settleWrite(error);
+      const owner = this.owner;
+      this.owner = null;
+      const fd = this.#fd;
+      this.#fd = -1;
+      this.#libc.close(fd);
+      owner?.closed(error);
+      return;
+    }
+    // Both sides have ended; our descriptor stays for as long as its owner wants it.
+    if (this.#rest) this.onWritable();
+    if (this.#reading) this.onReadable(EMPTY);
+  }
+
+  #advance(count: number): void {
+    if (this.#rest === null) return;
+    if (count < this.#rest.length) {
+      if (count > 0) this.#rest = this.#rest.subarray(count);
+      this.#applyRef();
+    } else {
+      this.#settleWrite(null);
+    }
+  }
+
+  #settleWrite(error: unknown): void {
+    const done = this.#written;
+    this.#rest = this.#written = null;
+    this.#applyRef();
+    done?.(error);
+  }
+
+  #settleConnect(error: unknown): void {
+    const done = this.#connected;
+    this.#connected = null;
+    this.#applyRef();
+    done?.(error);
+  }
+
+  #watch(): void {
+    if (this.#watcher !== null || this.#over) return;
+    const duplicate = check(this.#libc.dup(this.#fd), "fcntl");
+    bun.connect({
+      fd: duplicate,
+      data: this,
+      allowHalfOpen: true,
+      pauseOnConnect: true,
+      // Bun calls `open` before `connect` returns.
+      socket: { ...HANDLERS, open: (socket) => this.#watcher = socket },
+    }).catch((error) => this.onClosed(error));
+    this.#applyRef();
+  }
+
+  #unwatch(): void {
+    const watcher = this.#watcher;
+    this.#watcher = null;
+    this.#over = true;
+    this.#reading = false;
+    this.#rest = this.#written = this.#connected = null;
+    watcher?.close();
+  }
+
+  /** An open socket keeps Bun alive, a waiting one is meant to. */
+  #applyRef(): void {
+    const waiting = this.#reading || this.#rest !== null || this.#connected !== null;
+    if (this.#ref && waiting) this.#watcher?.ref();
+    else this.#watcher?.unref();
+  }
+}
+
+class BunAcceptor implements Acceptor {
+  readonly #libc: Libc;
+  readonly #listener: ReturnType<BunApi["listen"]>;
+  #fd: number;
+
+  constructor(libc: Libc, fd: number, backlog: number, owner: AcceptorOwner) {
+    this.#libc = libc;
+    this.#fd = fd;
+    this.#listener = bun.listen({
+      fd,
+      backlog,
+      allowHalfOpen: true,
+      socket: {
+        ...HANDLERS,
+        open: (socket) => {
+          const own = libc.dup(socket.fd);
+          if (own < 0) {
+            socket.close();
+            return owner.failed(systemError(own, "fcntl"));
+          }
+          const channel = new BunChannel(libc, own);
+          channel.accepted(socket);
+          owner.accepted(channel);
+        },
+      },
+    });
+  }
+
+  get fd(): number {
+    return this.#fd;
+  }
+
+  awaitConnection(): void {
+    // Bun accepts by itself
+  }
+
+  close(): void {
+    if (this.#fd < 0) return;
+    this.#fd = -1;
+    this.#listener.stop();
+  }
+
+  setRef(ref: boolean): void {
+    ref ? this.#listener.ref() : this.#listener.unref();
+  }
+}
+
+class BunLoop implements EventLoop {
+  readonly #libc: Libc;
+
+  constructor(libc: Libc) {
+    this.#libc = libc;
+  }
+
+  connect(fd: number, target: Target, signal: AbortSignal): Promise<Channel> {
+    return new Promise((resolve, reject) => {
+      const channel = new BunChannel(this.#libc, fd);
+      const { address, port } = target;
+      const finish = (error: unknown) => {
+        signal.removeEventListener("abort", abort);
+        if (!error) return resolve(channel);
+        // Bun has taken SO_ERROR already and put it into its error.
+        const errno = (error as { errno?: number }).errno || this.#libc.getInt(fd, SOL_SOCKET, SO_ERROR) || ECANCELED;
+        channel.close();
+        reject(systemError(errno, "connect", { address, port }));
+      };
+      const abort = () => {
+        channel.close();
+        reject(signal.reason);
+      };
+      if (signal.aborted) return abort();
+      const result = this.#libc.connect(fd, target.sockaddr);
+      if (result === 0) return resolve(channel);
+      if (result !== -EINPROGRESS) return finish({ errno: result });
+      signal.addEventListener("abort", abort, { once: true });
+      channel.connected(finish);
+    });
+  }
+
+  listen(fd: number, backlog: number, owner: AcceptorOwner): Acceptor {
+    return new BunAcceptor(this.#libc, fd, backlog, owner);
+  }
+}
+
+function declarations(): Record<string, { args: string[]; returns: string }> {
+  const types: Readonly<Record<string, string>> = { buffer: "ptr", pointer: "ptr" };
+  const result: Record<string, { args: string[]; returns: string }> = {};
+  for (const [name, { args, result: type }] of Object.entries(SYMBOLS)) {
+    result[name] = { args: args.map((arg) => types[arg] ?? arg), returns: types[type] ?? type };
+  }
+  return result;
+}
+
+/** See the module's comment. */
+export const adapter: Adapter = {
+  runtime: "bun",
+  open(paths: readonly string[]): System {
+    const { symbols } = openFirst(paths, (path) => dlopen(path, declarations()));
+    const errno = () => read.i32(symbols.__errno_location!(), 0);
+    const libc = new Libc(bindCalls(symbols, errno), (bytes) => BigInt(ptr(bytes)));
+    return { libc, loop: new BunLoop(libc) };
+  },
+};

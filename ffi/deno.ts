@@ -1,0 +1,166 @@
+/**
+ * The Deno adapter: `Deno.dlopen`; a `net.Socket` adopts connected descriptors, a reactor watches the others.
+ *
+ * @module
+ */
+import { EPOLLIN, EPOLLOUT, SO_ERROR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_SOCKET } from "../kernel/constants.ts";
+import { EAGAIN, EINPROGRESS } from "../kernel/errno.ts";
+import { systemError } from "../kernel/error.ts";
+import type { Acceptor, AcceptorOwner, Adapter, Channel, EventLoop, System, Target } from "./adapter.ts";
+import { Libc } from "./libc.ts";
+import { openFirst } from "./libc_paths.ts";
+import { NetChannel } from "./net_channel.ts";
+import { Reactor, type ReactorHost } from "./reactor.ts";
+import { bindCalls, SYMBOLS } from "./symbols.ts";
+
+/** The parts of the `Deno` namespace in use here. Reached by globalThis, so that the file checks without Deno's types. */
+interface DenoApi {
+  dlopen(path: string, symbols: Record<string, unknown>): {
+    // deno-lint-ignore no-explicit-any
+    symbols: Record<string, (...args: any[]) => any>;
+  };
+  UnsafePointer: { of(bytes: Uint8Array): unknown; value(pointer: unknown): bigint };
+  UnsafePointerView: new (pointer: unknown) => { getInt32(): number };
+  internal: PropertyKey;
+  [key: PropertyKey]: unknown;
+}
+
+const deno = (globalThis as unknown as { Deno: DenoApi }).Deno;
+
+/** How many connections are accepted in one turn, before other work gets its turn. */
+const ACCEPT_BATCH = 64;
+
+function declarations(): Record<string, unknown> {
+  const result: Record<string, unknown> = {};
+  for (const [name, { args, result: type }] of Object.entries(SYMBOLS)) {
+    result[name] = { parameters: args, result: type, nonblocking: name === "epoll_wait" };
+  }
+  return result;
+}
+
+/** `ref` and `unref` of a pending FFI call are not public in Deno; without them a listener's `unref()` has no effect. */
+function setCallRef(call: Promise<unknown>, ref: boolean): void {
+  const internals = deno[deno.internal] as {
+    core?: { refOpPromise?(call: Promise<unknown>): void; unrefOpPromise?(call: Promise<unknown>): void };
+  } | undefined;
+  if (ref) internals?.core?.refOpPromise?.(call);
+  else internals?.core?.unrefOpPromise?.(call);
+}
+
+class DenoLoop implements EventLoop {
+  readonly #libc: Libc;
+  readonly #epollWait: ReactorHost["epollWait"];
+  #made: Reactor | null = null;
+
+  constructor(libc: Libc, epollWait: ReactorHost["epollWait"]) {
+    this.#libc = libc;
+    this.#epollWait = epollWait;
+  }
+
+  get #reactor(): Reactor {
+    return this.#made ??= new Reactor(this.#libc, { epollWait: this.#epollWait, setRef: setCallRef });
+  }
+
+  async connect(fd: number, target: Target, signal: AbortSignal): Promise<Channel> {
+    const reactor = this.#reactor;
+    try {
+      signal.throwIfAborted();
+      let result = this.#libc.connect(fd, target.sockaddr);
+      if (result === -EINPROGRESS) {
+        const stop = () => reactor.cancel(fd);
+        signal.addEventListener("abort", stop, { once: true });
+        await reactor.wait(fd, EPOLLOUT);
+        signal.removeEventListener("abort", stop);
+        signal.throwIfAborted();
+        reactor.cancel(fd);
+        const error = this.#libc.getInt(fd, SOL_SOCKET, SO_ERROR);
+        result = error > 0 ? -error : error;
+      }
+      if (result < 0) {
+        throw systemError(result, "connect", { address: target.address, port: target.port });
+      }
+    } catch (error) {
+      this.#libc.close(fd);
+      throw error;
+    }
+    return new NetChannel(this.#libc, fd);
+  }
+
+  listen(fd: number, _backlog: number, owner: AcceptorOwner): Acceptor {
+    return new DenoAcceptor(this.#libc, this.#reactor, fd, owner);
+  }
+}
+
+class DenoAcceptor implements Acceptor {
+  readonly #libc: Libc;
+  readonly #reactor: Reactor;
+  readonly #owner: AcceptorOwner;
+  #fd: number;
+  #ref = true;
+  #waiting = false;
+
+  constructor(libc: Libc, reactor: Reactor, fd: number, owner: AcceptorOwner) {
+    this.#libc = libc;
+    this.#reactor = reactor;
+    this.#fd = fd;
+    this.#owner = owner;
+  }
+
+  get fd(): number {
+    return this.#fd;
+  }
+
+  awaitConnection(): void {
+    if (this.#waiting) return;
+    this.#waiting = true;
+    this.#reactor.wait(this.#fd, EPOLLIN, this.#ref).then(
+      () => {
+        this.#waiting = false;
+        this.#accept();
+      },
+      (error) => {
+        this.#waiting = false;
+        this.#owner.failed(error);
+      },
+    );
+  }
+
+  close(): void {
+    const fd = this.#fd;
+    if (fd < 0) return;
+    this.#fd = -1;
+    this.#reactor.cancel(fd);
+    this.#libc.close(fd);
+  }
+
+  setRef(ref: boolean): void {
+    this.#ref = ref;
+    this.#reactor.setRef(this.#fd, ref);
+  }
+
+  #accept(): void {
+    // The descriptor is read anew each time: an owner may close the listener from within `accepted`.
+    for (let count = 0; count < ACCEPT_BATCH && this.#fd >= 0; count++) {
+      const fd = this.#libc.accept(this.#fd, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd >= 0) {
+        this.#owner.accepted(new NetChannel(this.#libc, fd));
+        continue;
+      }
+      if (fd !== -EAGAIN) this.#owner.failed(systemError(fd, "accept"));
+      else if (count === 0) this.awaitConnection(); // another process took it
+      return;
+    }
+  }
+}
+
+/** See the module's comment. */
+export const adapter: Adapter = {
+  runtime: "deno",
+  open(paths: readonly string[]): System {
+    const { symbols } = openFirst(paths, (path) => deno.dlopen(path, declarations()));
+    const errno = () => new deno.UnsafePointerView(symbols.__errno_location!()).getInt32();
+    const addressOf = (bytes: Uint8Array) => BigInt(deno.UnsafePointer.value(deno.UnsafePointer.of(bytes)));
+    const libc = new Libc(bindCalls(symbols, errno), addressOf);
+    return { libc, loop: new DenoLoop(libc, symbols.epoll_wait as ReactorHost["epollWait"]) };
+  },
+};

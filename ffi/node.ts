@@ -1,0 +1,173 @@
+/**
+ * The Node adapter: `node:ffi`; `net.Socket` connects and adopts, `net.Server` accepts.
+ *
+ * @module
+ */
+import { createServer, type Server, Socket } from "node:net";
+import { errnoNumber } from "../kernel/errno.ts";
+import { systemError } from "../kernel/error.ts";
+import type { Acceptor, AcceptorOwner, Adapter, Channel, EventLoop, System, Target } from "./adapter.ts";
+import { Libc } from "./libc.ts";
+import { openFirst } from "./libc_paths.ts";
+import { NetChannel } from "./net_channel.ts";
+import { bindCalls, type CType, SYMBOLS } from "./symbols.ts";
+
+/** The parts of `node:ffi` in use here; its types are younger than the oldest `@types/node` that users have. */
+interface NodeFfi {
+  dlopen(path: string, symbols: Record<string, { arguments: string[]; return: string }>): {
+    // deno-lint-ignore no-explicit-any
+    functions: Record<string, (...args: any[]) => any>;
+  };
+  getInt32(pointer: bigint): number;
+  getRawPointer(bytes: Uint8Array): bigint;
+}
+
+/** The parts of libuv's handle in use here. */
+interface TcpHandle {
+  fd: number;
+  open(fd: number): number;
+}
+
+const TYPES: Readonly<Record<CType, string>> = {
+  i32: "i32",
+  u32: "u32",
+  usize: "u64",
+  buffer: "buffer",
+  pointer: "pointer",
+};
+
+const ffi: NodeFfi = await loadFfi();
+
+/** Loads `node:ffi` without its ExperimentalWarning: a library must not print on its user's terminal. */
+async function loadFfi(): Promise<NodeFfi> {
+  const { default: process } = await import("node:process");
+  const emitWarning = process.emitWarning;
+  process.emitWarning = ((...args: Parameters<typeof emitWarning>) => {
+    if (!String(args[0]).startsWith("FFI is an experimental feature")) emitWarning.apply(process, args);
+  }) as typeof emitWarning;
+  try {
+    return await import("node:ffi") as unknown as NodeFfi;
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}
+
+function declarations(): Record<string, { arguments: string[]; return: string }> {
+  const result: Record<string, { arguments: string[]; return: string }> = {};
+  for (const [name, { args, result: type }] of Object.entries(SYMBOLS)) {
+    result[name] = { arguments: args.map((arg) => TYPES[arg]), return: TYPES[type] };
+  }
+  return result;
+}
+
+/** `node:ffi` wants a bigint for a `size_t`, which is the third argument wherever there is one. */
+function withSizes(
+  functions: ReturnType<NodeFfi["dlopen"]>["functions"],
+): ReturnType<NodeFfi["dlopen"]>["functions"] {
+  const result = { ...functions };
+  for (const [name, { args }] of Object.entries(SYMBOLS)) {
+    if (!(args as readonly CType[]).includes("usize")) continue;
+    const call = functions[name]!;
+    result[name] = args.length === 3
+      ? (fd: number, bytes: Uint8Array, size: number) => call(fd, bytes, BigInt(size))
+      : (fd: number, bytes: Uint8Array, size: number, flags: number) => call(fd, bytes, BigInt(size), flags);
+  }
+  return result;
+}
+
+const handleOf = (socket: Socket): TcpHandle | null => (socket as unknown as { _handle: TcpHandle | null })._handle;
+
+class NodeLoop implements EventLoop {
+  readonly #libc: Libc;
+
+  constructor(libc: Libc) {
+    this.#libc = libc;
+  }
+
+  /**
+   * libuv connects whatever descriptor the handle has. The handle exists as soon as `connect` returns, the connection is
+   * started only on the next tick: in between our descriptor is put in.
+   */
+  connect(fd: number, target: Target, signal: AbortSignal): Promise<Channel> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        this.#libc.close(fd);
+        return reject(signal.reason);
+      }
+      const socket = new Socket({ allowHalfOpen: true });
+      const channel = new NetChannel(this.#libc, fd, socket);
+      socket.connect({ host: target.address, port: target.port, autoSelectFamily: false });
+      const opened = handleOf(socket)?.open(fd) ?? -errnoNumber("EBADF")!;
+      const abort = () => {
+        channel.close();
+        reject(signal.reason);
+      };
+      const over = () => signal.removeEventListener("abort", abort);
+      const failed = (error: unknown) => {
+        over();
+        channel.close();
+        const errno = (error as { errno?: number }).errno;
+        const { address, port } = target;
+        reject(typeof errno === "number" ? systemError(errno, "connect", { address, port, cause: error }) : error);
+      };
+      if (opened < 0) {
+        this.#libc.close(fd);
+        return failed({ errno: opened });
+      }
+      signal.addEventListener("abort", abort, { once: true });
+      socket.once("error", failed);
+      socket.once("connect", () => {
+        over();
+        socket.off("error", failed);
+        resolve(channel);
+      });
+    });
+  }
+
+  listen(fd: number, backlog: number, owner: AcceptorOwner): Acceptor {
+    return new NodeAcceptor(this.#libc, fd, backlog, owner);
+  }
+}
+
+class NodeAcceptor implements Acceptor {
+  readonly #server: Server;
+  #fd: number;
+
+  constructor(libc: Libc, fd: number, backlog: number, owner: AcceptorOwner) {
+    this.#fd = fd;
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => {
+      owner.accepted(new NetChannel(libc, handleOf(socket)!.fd, socket));
+    });
+    this.#server.on("error", (error) => owner.failed(error));
+    this.#server.listen({ fd, backlog, exclusive: true });
+  }
+
+  get fd(): number {
+    return this.#fd;
+  }
+
+  awaitConnection(): void {
+    // libuv accepts by itself
+  }
+
+  close(): void {
+    if (this.#fd < 0) return;
+    this.#fd = -1;
+    this.#server.close();
+  }
+
+  setRef(ref: boolean): void {
+    ref ? this.#server.ref() : this.#server.unref();
+  }
+}
+
+/** See the module's comment. */
+export const adapter: Adapter = {
+  runtime: "node",
+  open(paths: readonly string[]): System {
+    const { functions } = openFirst(paths, (path) => ffi.dlopen(path, declarations()));
+    const errno = () => ffi.getInt32(functions.__errno_location!());
+    const libc = new Libc(bindCalls(withSizes(functions), errno), (bytes) => ffi.getRawPointer(bytes));
+    return { libc, loop: new NodeLoop(libc) };
+  },
+};
