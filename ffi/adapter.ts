@@ -35,6 +35,10 @@ export interface Channel {
   owner: ChannelOwner | null;
   /** The descriptor, -1 from the moment that it is closed. Use it within the synchronous stretch in which it was read. */
   readonly fd: number;
+  /** Our end, where the kernel cannot be asked (no FFI). */
+  readonly localAddr?: Addr;
+  /** The peer's end, where the kernel cannot be asked (no FFI). */
+  readonly remoteAddr?: Addr;
   /** Receives what is there: the count, 0 at the end of the stream, `-EAGAIN` when nothing is there, or `-errno`. */
   recv(into: Uint8Array): number;
   /** Sends what the kernel takes at once: the count, `-EAGAIN`, or `-errno`. Not while a `write` is under way. */

@@ -9,7 +9,7 @@
 import { dlopen, ptr, read } from "bun:ffi";
 import { Buffer } from "node:buffer";
 import { Socket } from "node:net";
-import { SHUT_WR, SO_ERROR, SOL_SOCKET } from "../kernel/constants.ts";
+import { IPPROTO_TCP, SHUT_WR, SO_ERROR, SOL_SOCKET, TCP_NODELAY } from "../kernel/constants.ts";
 import { EAGAIN, ECANCELED, EINPROGRESS } from "../kernel/errno.ts";
 import { check, systemError } from "../kernel/error.ts";
 import type { Acceptor, AcceptorOwner, Adapter, Channel, ChannelOwner, EventLoop, System, Target } from "./adapter.ts";
@@ -111,6 +111,7 @@ class BunChannel implements Channel {
   /** Takes the socket that Bun accepted for its watcher. */
   accepted(watcher: BunSocket): void {
     watcher.data = this;
+    this.#libc.setInt(this.#fd, IPPROTO_TCP, TCP_NODELAY, 0); // Bun has switched it on
     watcher.pause();
     watcher.unref();
     this.#watcher = watcher;
@@ -243,6 +244,7 @@ class BunChannel implements Channel {
   #watch(): void {
     if (this.#watcher !== null || this.#over) return;
     const duplicate = check(this.#libc.dup(this.#fd), "fcntl");
+    const noDelay = this.#libc.getInt(this.#fd, IPPROTO_TCP, TCP_NODELAY);
     bun.connect({
       fd: duplicate,
       data: this,
@@ -251,6 +253,7 @@ class BunChannel implements Channel {
       // Bun calls `open` before `connect` returns.
       socket: { ...HANDLERS, open: (socket) => this.#watcher = socket },
     }).catch((error) => this.onClosed(error));
+    if (noDelay === 0) this.#libc.setInt(this.#fd, IPPROTO_TCP, TCP_NODELAY, 0); // Bun has switched it on
     this.#applyRef();
   }
 
@@ -272,12 +275,10 @@ class BunChannel implements Channel {
 }
 
 class BunAcceptor implements Acceptor {
-  readonly #libc: Libc;
   readonly #listener: ReturnType<BunApi["listen"]>;
   #fd: number;
 
   constructor(libc: Libc, fd: number, backlog: number, owner: AcceptorOwner) {
-    this.#libc = libc;
     this.#fd = fd;
     this.#listener = bun.listen({
       fd,

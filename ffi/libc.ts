@@ -5,11 +5,10 @@
  * @module
  */
 import { F_DUPFD_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL } from "../kernel/constants.ts";
-import { EINVAL } from "../kernel/errno.ts";
+import { EBADF, EINVAL } from "../kernel/errno.ts";
 import type { RawCalls } from "./symbols.ts";
 
-/** `-EBADF` */
-const BAD_FD = -9;
+const BAD_FD = -EBADF;
 /** No single call moves more: so that a `ssize_t` always fits in 32 bits. */
 const MAX_IO = 1 << 30;
 

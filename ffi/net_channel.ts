@@ -46,7 +46,6 @@ export class NetChannel implements Channel {
   #fd: number;
   #socket: Socket | null = null;
   #ref = true;
-  #given = false;
   #ended = false;
   #error: unknown;
   readonly #onError = (error: unknown): void => {
@@ -118,7 +117,6 @@ export class NetChannel implements Channel {
   toNode(rest: Uint8Array): Socket {
     const socket = this.#adopt();
     const stream = inner(socket);
-    this.#given = true;
     delete (stream as Partial<Inner>)._read;
     delete (stream as Partial<Inner>).push;
     socket.off("error", this.#onError);
@@ -145,10 +143,5 @@ export class NetChannel implements Channel {
     socket.once("close", this.#onClose);
     if (!this.#ref) socket.unref();
     return socket;
-  }
-
-  /** Whether `toNode` was called. */
-  get given(): boolean {
-    return this.#given;
   }
 }

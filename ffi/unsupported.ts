@@ -7,7 +7,7 @@
 import { Buffer } from "node:buffer";
 import { type AddressInfo, createServer, type Server, Socket } from "node:net";
 import { EAGAIN, errnoNumber } from "../kernel/errno.ts";
-import { systemError } from "../kernel/error.ts";
+import { MptcpError, systemError } from "../kernel/error.ts";
 import type { Addr } from "../kernel/sockaddr.ts";
 import type { Acceptor, AcceptorOwner, Channel, ChannelOwner } from "./adapter.ts";
 
@@ -24,6 +24,7 @@ const EMPTY = new Uint8Array(0);
 
 /** An error of `node:net` as one of ours; what is not a system error passes through. */
 export function fromNodeError(error: unknown, syscall: string, address?: string, port?: number): unknown {
+  if (error instanceof MptcpError) return error;
   const { code, errno } = (error ?? {}) as { code?: string; errno?: number };
   const number = code === undefined ? undefined : errnoNumber(code);
   if (number === undefined && typeof errno !== "number") return error;
@@ -169,7 +170,7 @@ export function connectPlain(
   port: number,
   options: PlainOptions,
   signal: AbortSignal,
-): Promise<Channel> {
+): Promise<StreamChannel> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     const socket = new Socket({ allowHalfOpen: true });

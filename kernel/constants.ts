@@ -49,6 +49,9 @@ export const TCP_IS_MPTCP = 43;
 // <linux/mptcp.h>
 export const SOL_MPTCP = 284;
 export const MPTCP_INFO = 1;
+export const MPTCP_TCPINFO = 2;
+export const MPTCP_SUBFLOW_ADDRS = 3;
+/** Since Linux 6.5. */
 export const MPTCP_FULL_INFO = 4;
 
 // <linux/eventpoll.h>

@@ -81,10 +81,12 @@ export function errnoMeaning(name: string): string {
 
 export const EPERM = 1;
 export const EINTR = 4;
+export const EBADF = 9;
 export const EAGAIN = 11;
 export const EACCES = 13;
 export const EEXIST = 17;
 export const EINVAL = 22;
+export const EPIPE = 32;
 export const ENOPROTOOPT = 92;
 export const EPROTONOSUPPORT = 93;
 export const EOPNOTSUPP = 95;

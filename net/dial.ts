@@ -1,0 +1,152 @@
+/**
+ * From options to a connected channel: resolve, race, make the socket, bind, connect.
+ *
+ * @module
+ */
+import { type Channel, connectPlain, type System, system, unsupportedReason } from "../ffi/mod.ts";
+import {
+  IP_BIND_ADDRESS_NO_PORT,
+  IPPROTO_IP,
+  IPPROTO_TCP,
+  SO_KEEPALIVE,
+  SO_REUSEADDR,
+  SOL_SOCKET,
+  TCP_NODELAY,
+} from "../kernel/constants.ts";
+import { check, hostPort, MptcpError } from "../kernel/error.ts";
+import { ipVersion } from "../kernel/ip.ts";
+import { sockaddrOf } from "./address.ts";
+import { type Fallback, unsupportedFallback, watchCounters } from "./fallback.ts";
+import type { ConnectOptions } from "./options.ts";
+import { race } from "./race.ts";
+import { type Candidate, resolve } from "./resolve.ts";
+import { makeSocket } from "./socket.ts";
+
+/** A connected channel, and why its socket is not MPTCP if it was to be. */
+export interface Dialled {
+  channel: Channel;
+  refused: Fallback | null;
+}
+
+/** One signal for the caller's abort and the timeout. `end` releases both. */
+function deadline(options: ConnectOptions): { signal: AbortSignal; end: () => void } {
+  const controller = new AbortController();
+  const { signal, timeout } = options;
+  const forward = () => controller.abort(signal!.reason);
+  if (signal?.aborted) forward();
+  else signal?.addEventListener("abort", forward, { once: true });
+  const timer = timeout === undefined ? undefined : setTimeout(() => {
+    const target = hostPort(options.hostname ?? "127.0.0.1", options.port);
+    controller.abort(new DOMException(`Cannot connect to ${target}: no answer in ${timeout} ms`, "TimeoutError"));
+  }, Math.min(timeout, 2 ** 31 - 1));
+  return {
+    signal: controller.signal,
+    end: () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", forward);
+    },
+  };
+}
+
+/** Resolves a promise of the signal's abort, so that a wait that cannot be aborted need not be waited for. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}
+
+/**
+ * Connects.
+ *
+ * @throws {MptcpError} When the name, the socket or the connection fails; of several addresses the first one's code, with
+ * an `AggregateError` of all as `cause`.
+ */
+export async function dial(options: ConnectOptions): Promise<Dialled> {
+  const { signal, end } = deadline(options);
+  try {
+    signal.throwIfAborted();
+    return await dialUntil(options, signal);
+  } finally {
+    end();
+  }
+}
+
+async function dialUntil(options: ConnectOptions, signal: AbortSignal): Promise<Dialled> {
+  const { hostname = "127.0.0.1", port, localAddress } = options;
+  const host = system();
+  const attempt = host === null ? plainAttempt(options) : attemptOn(host, options);
+  let candidates = ipVersion(hostname) === 0 ? await unlessAborted(resolve(hostname), signal) : await resolve(hostname);
+  const family = localAddress === undefined ? 0 : localVersion(localAddress);
+  if (family !== 0) candidates = candidates.filter(({ version }) => version === family);
+  if (candidates.length === 0) {
+    throw new MptcpError("EADDRNOTAVAIL", `Cannot connect to ${hostPort(hostname, port)}: it has no IPv${family} address`, {
+      syscall: "connect",
+      address: hostname,
+      port,
+      hint: `localAddress ${localAddress} is IPv${family}`,
+    });
+  }
+  try {
+    return await race(candidates, attempt, ({ channel }) => channel.close(), signal);
+  } catch (error) {
+    if (!(error instanceof AggregateError)) throw error;
+    const first = error.errors.find((each) => each instanceof MptcpError);
+    if (first === undefined) throw error;
+    const reasons = error.errors.map((each) => (each as Error).message).join("; ");
+    throw new MptcpError(first.code, `Cannot connect to ${hostPort(hostname, port)}: ${reasons}`, {
+      syscall: first.syscall,
+      address: hostname,
+      port,
+      cause: error,
+    });
+  }
+}
+
+function localVersion(localAddress: string): 4 | 6 {
+  const version = ipVersion(localAddress);
+  if (version === 0) throw new TypeError(`Cannot use localAddress "${localAddress}": it is not an IP address`);
+  return version;
+}
+
+/** One attempt with a socket of ours. */
+function attemptOn({ libc, loop }: System, options: ConnectOptions) {
+  const { port, localAddress, localPort, noDelay, keepAlive, mptcp } = options;
+  if (mptcp !== "off") watchCounters();
+  return async ({ address, version }: Candidate, signal: AbortSignal): Promise<Dialled> => {
+    const sockaddr = sockaddrOf(libc, address, port);
+    const { fd, refused } = makeSocket(libc, version, options);
+    try {
+      if (noDelay) check(libc.setInt(fd, IPPROTO_TCP, TCP_NODELAY, 1), "setsockopt");
+      if (keepAlive) check(libc.setInt(fd, SOL_SOCKET, SO_KEEPALIVE, 1), "setsockopt");
+      if (localAddress !== undefined || localPort) {
+        const from = localAddress ?? (version === 6 ? "::" : "0.0.0.0");
+        // A port asked for may still be in TIME_WAIT; one not asked for is chosen at connect, when the peer is known.
+        if (localPort) libc.setInt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        else libc.setInt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+        const bound = libc.bind(fd, sockaddrOf(libc, from, localPort ?? 0));
+        check(bound, "bind", { address: from, port: localPort ?? 0 });
+      }
+    } catch (error) {
+      libc.close(fd);
+      throw error;
+    }
+    return { channel: await loop.connect(fd, { address, port, sockaddr }, signal), refused };
+  };
+}
+
+/** One attempt by the runtime's own TCP, on a host without FFI. */
+function plainAttempt(options: ConnectOptions) {
+  const { port, mptcp, noDelay, keepAlive } = options;
+  const refused = mptcp === "off" ? null : unsupportedFallback(unsupportedReason() ?? "no FFI");
+  if (refused !== null && mptcp === "require") {
+    throw new MptcpError(refused.code, `Cannot make an MPTCP socket: ${refused.message}`, { syscall: "socket" });
+  }
+  return async ({ address }: Candidate, signal: AbortSignal): Promise<Dialled> => {
+    const channel = await connectPlain(address, port, options, signal);
+    if (noDelay) channel.socket.setNoDelay(true);
+    if (keepAlive) channel.socket.setKeepAlive(true);
+    return { channel, refused };
+  };
+}

@@ -1,0 +1,96 @@
+/**
+ * Opening listeners.
+ *
+ * @module
+ */
+import { type Channel, listenPlain, type System, system, unsupportedReason } from "../ffi/mod.ts";
+import { IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET } from "../kernel/constants.ts";
+import { check, MptcpError } from "../kernel/error.ts";
+import { ipVersion } from "../kernel/ip.ts";
+import { localAddress } from "../paths/connection.ts";
+import { sockaddrOf } from "./address.ts";
+import { Conn } from "./conn.ts";
+import { unsupportedFallback } from "./fallback.ts";
+import { Listener } from "./listener.ts";
+import { checkListenOptions, type ListenOptions } from "./options.ts";
+import { makeSocket } from "./socket.ts";
+
+/** Node's and Deno's default. */
+const BACKLOG = 511;
+
+/**
+ * Listens for connections, by MPTCP where this host has it. Plain TCP clients are served as well.
+ *
+ * @returns The listener, at once: `listener.addr` is the bound address.
+ * @throws {TypeError} When an option has the wrong type, or `hostname` is not an IP address.
+ * @throws {RangeError} When a number is out of range.
+ * @throws {MptcpError} `EADDRINUSE`, `EACCES` and the like; with `mptcp: "require"` also when the host has no MPTCP.
+ */
+export function listen(options: ListenOptions): Listener {
+  const wanted = options?.mptcp !== "off";
+  return openListener(options, (channel, refused) => new Conn(channel, { side: "server", wanted, refused }));
+}
+
+/** Makes a listener whose connections are of a kind of their own. */
+export function openListener<C extends Conn>(
+  options: ListenOptions,
+  wrap: (channel: Channel, refused: ReturnType<Listener["fallback"]>) => C | Promise<C>,
+): Listener<C> {
+  checkListenOptions(options);
+  const { hostname = "0.0.0.0" } = options;
+  const address = hostname === "localhost" ? "127.0.0.1" : hostname;
+  const version = ipVersion(address);
+  if (version === 0) {
+    throw new TypeError(`Cannot listen on "${hostname}": an IP address is needed, as listen() does not wait for a resolver`);
+  }
+  const host = system();
+  return host === null ? plainListener(options, address, wrap) : listenerOn(host, options, address, version, wrap);
+}
+
+function listenerOn<C extends Conn>(
+  { libc, loop }: System,
+  options: ListenOptions,
+  address: string,
+  version: 4 | 6,
+  wrap: (channel: Channel, refused: ReturnType<Listener["fallback"]>) => C | Promise<C>,
+): Listener<C> {
+  const { port, backlog = BACKLOG, reusePort = false, ipv6Only = false, mptcp } = options;
+  const sockaddr = sockaddrOf(libc, address, port);
+  const { fd, refused } = makeSocket(libc, version, options);
+  try {
+    check(libc.setInt(fd, SOL_SOCKET, SO_REUSEADDR, 1), "setsockopt");
+    if (reusePort) check(libc.setInt(fd, SOL_SOCKET, SO_REUSEPORT, 1), "setsockopt");
+    if (version === 6) check(libc.setInt(fd, IPPROTO_IPV6, IPV6_V6ONLY, ipv6Only ? 1 : 0), "setsockopt");
+    check(libc.bind(fd, sockaddr), "bind", { address, port });
+    check(libc.listen(fd, backlog), "listen", { address, port });
+    const addr = localAddress(fd);
+    return new Listener<C>(
+      (owner) => loop.listen(fd, backlog, owner),
+      addr,
+      mptcp !== "off" && refused === null,
+      refused,
+      (channel) => wrap(channel, refused),
+    );
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
+function plainListener<C extends Conn>(
+  options: ListenOptions,
+  address: string,
+  wrap: (channel: Channel, refused: ReturnType<Listener["fallback"]>) => C | Promise<C>,
+): Listener<C> {
+  const refused = options.mptcp === "off" ? null : unsupportedFallback(unsupportedReason() ?? "no FFI");
+  if (refused !== null && options.mptcp === "require") {
+    throw new MptcpError(refused.code, `Cannot make an MPTCP socket: ${refused.message}`, { syscall: "socket" });
+  }
+  return new Listener<C>(
+    (owner) => listenPlain(address, options.port, options, owner),
+    null,
+    false,
+    refused,
+    (channel) => wrap(channel, refused),
+  );
+}

@@ -1,0 +1,162 @@
+/**
+ * Taking connections, shaped as `Deno.Listener`.
+ *
+ * @module
+ */
+import type { Acceptor, AcceptorOwner, Channel } from "../ffi/mod.ts";
+import { MptcpError } from "../kernel/error.ts";
+import type { Addr } from "../kernel/sockaddr.ts";
+import type { Conn } from "./conn.ts";
+import type { Fallback } from "./fallback.ts";
+
+interface Waiter<C> {
+  resolve(conn: C): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * A listening socket. Iterate it, or call `accept`.
+ *
+ * An MPTCP listener takes plain TCP clients too: their connections are plain TCP and say so.
+ *
+ * @example Echo
+ * ```ts no-assert
+ * import { connect, listen } from "@mptcp/mptcp";
+ *
+ * using listener = listen({ port: 0 });
+ * (async () => {
+ *   for await (const conn of listener) conn.readable.pipeTo(conn.writable).catch(() => conn.close());
+ * })();
+ * using conn = await connect({ port: listener.addr.port });
+ * ```
+ */
+export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Disposable, AsyncDisposable {
+  readonly #acceptor: Acceptor;
+  readonly #addr: Addr | null;
+  readonly #refused: Fallback | null;
+  readonly #wrap: (channel: Channel) => C | Promise<C>;
+  readonly #waiting: Channel[] = [];
+  readonly #waiters: Waiter<C>[] = [];
+  #closed = false;
+
+  /** Whether the socket is MPTCP, so that MPTCP clients get MPTCP connections. */
+  readonly mptcp: boolean;
+
+  /**
+   * Listeners are made by `listen` and `listenTls`.
+   *
+   * @param start Starts the acceptor for its owner.
+   * @param addr The bound address; `null` where only the acceptor knows it.
+   * @param mptcp Whether the socket is MPTCP.
+   * @param refused Why it is not, if it was to be.
+   * @param wrap Makes a connection of an accepted channel.
+   */
+  constructor(
+    start: (owner: AcceptorOwner) => Acceptor,
+    addr: Addr | null,
+    mptcp: boolean,
+    refused: Fallback | null,
+    wrap: (channel: Channel) => C | Promise<C>,
+  ) {
+    this.#addr = addr;
+    this.mptcp = mptcp;
+    this.#refused = refused;
+    this.#wrap = wrap;
+    this.#acceptor = start({
+      accepted: (channel) => this.#accepted(channel),
+      failed: (error) => this.#failed(error),
+    });
+  }
+
+  /** The address and port that it listens on. */
+  get addr(): Addr {
+    return this.#addr ?? this.#acceptor.addr!;
+  }
+
+  /** Why the socket is plain TCP though MPTCP was wanted; `null` when it is as wanted. */
+  fallback(): Fallback | null {
+    return this.#refused;
+  }
+
+  /**
+   * Waits for the next connection. Several calls at once are served in order.
+   *
+   * @throws {MptcpError} `EBADF` when the listener is closed, also while waiting; `EMFILE` and the like when the host is out
+   * of descriptors.
+   */
+  async accept(): Promise<C> {
+    if (this.#closed) throw this.#closedError();
+    const channel = this.#waiting.shift();
+    if (channel) return await this.#wrap(channel);
+    return await new Promise((resolve, reject) => {
+      this.#waiters.push({ resolve, reject });
+      this.#acceptor.awaitConnection();
+    });
+  }
+
+  /** The connections, until the listener is closed. */
+  async *[Symbol.asyncIterator](): AsyncIterableIterator<C> {
+    while (!this.#closed) {
+      try {
+        yield await this.accept();
+      } catch (error) {
+        if (!this.#closed) throw error;
+      }
+    }
+  }
+
+  /**
+   * Stops listening at once. Pending `accept` calls reject, iterations end, connections that nobody accepted are closed;
+   * accepted ones live on. A second call does nothing.
+   */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#acceptor.close();
+    for (const channel of this.#waiting.splice(0)) channel.close();
+    for (const { reject } of this.#waiters.splice(0)) reject(this.#closedError());
+  }
+
+  /** Lets waiting for connections keep the process alive, as it does at first. */
+  ref(): void {
+    this.#acceptor.setRef(true);
+  }
+
+  /** Lets the process end while it waits for connections. */
+  unref(): void {
+    this.#acceptor.setRef(false);
+  }
+
+  /** `close()` */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** `close()` */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return Promise.resolve();
+  }
+
+  #accepted(channel: Channel): void {
+    if (this.#closed) return channel.close();
+    const waiter = this.#waiters.shift();
+    if (!waiter) return void this.#waiting.push(channel);
+    try {
+      waiter.resolve(this.#wrap(channel) as C);
+    } catch (error) {
+      waiter.reject(error);
+    }
+    if (this.#waiters.length > 0) this.#acceptor.awaitConnection();
+  }
+
+  #failed(error: unknown): void {
+    // Without a waiter there is nobody to tell; the next accept tries again and meets the error itself.
+    this.#waiters.shift()?.reject(error);
+    if (this.#waiters.length > 0) this.#acceptor.awaitConnection();
+  }
+
+  #closedError(): MptcpError {
+    return new MptcpError("EBADF", "Cannot accept: the listener is closed", { syscall: "accept" });
+  }
+}
