@@ -20,7 +20,7 @@ function unescape(text: string): string {
 
 /** Counts the test cases of a JUnit file. */
 export function parseJunit(xml: string): Outcome {
-  const cases = [...xml.matchAll(/<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)].map(([, attributes = "", body = ""]) => {
+  const cases = [...xml.matchAll(/<testcase\b((?:[^>"]|"[^"]*")*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)].map(([, attributes = "", body = ""]) => {
     const attribute = (name: string) => unescape(new RegExp(`\\b${name}="([^"]*)"`).exec(attributes)?.[1] ?? "");
     const reason = /<skipped\b[^>]*\bmessage="([^"]*)"/.exec(body)?.[1];
     return {
