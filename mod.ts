@@ -4,3 +4,4 @@ export { Conn } from "./net/conn.ts";
 export { Listener } from "./net/listener.ts";
 export { MptcpError } from "./kernel/error.ts";
 export { counters } from "./paths/counters.ts";
+export { connectTls, listenTls, TlsConn } from "./net/tls.ts";

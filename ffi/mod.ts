@@ -11,7 +11,7 @@ import { environment, libcCandidates } from "./libc_paths.ts";
 export type { Acceptor, AcceptorOwner, Channel, ChannelOwner, EventLoop, System, Target } from "./adapter.ts";
 export type { Libc } from "./libc.ts";
 export { environment } from "./libc_paths.ts";
-export { connectPlain, fromNodeError, listenPlain, type PlainOptions, StreamChannel } from "./unsupported.ts";
+export { connectPlain, type Flow, fromNodeError, listenPlain, type PlainOptions, StreamChannel } from "./unsupported.ts";
 
 /** The runtime's name, and its version where it has one. */
 export const runtime: RuntimeName = process.versions["deno"] ? "deno" : process.versions["bun"] ? "bun" : "node";

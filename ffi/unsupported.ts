@@ -20,6 +20,12 @@ export interface PlainOptions {
   ipv6Only?: boolean | undefined;
 }
 
+/** Backpressure on a stream. */
+export interface Flow {
+  pause(): void;
+  resume(): void;
+}
+
 const EMPTY = new Uint8Array(0);
 
 /** An error of `node:net` as one of ours; what is not a system error passes through. */
@@ -39,20 +45,25 @@ export class StreamChannel implements Channel {
   owner: ChannelOwner | null = null;
   /** The stream itself. */
   readonly socket: Socket;
+  readonly #flow: Flow;
   #ended = false;
   #queue: Uint8Array[] = [];
   #reading = false;
   #given = false;
   #error: unknown;
 
-  /** @param socket A connected stream, or one that is about to be. */
-  constructor(socket: Socket) {
+  /**
+   * @param socket A connected stream, or one that is about to be.
+   * @param flow How it is stopped and started, where not by the stream itself.
+   */
+  constructor(socket: Socket, flow: Flow = socket) {
     this.socket = socket;
+    this.#flow = flow;
     socket.on("data", this.#onData);
     socket.once("end", this.#onEnd);
     socket.on("error", this.#onError);
     socket.once("close", this.#onClose);
-    socket.pause();
+    flow.pause();
   }
 
   /** No descriptor that anyone may use. */
@@ -90,7 +101,7 @@ export class StreamChannel implements Channel {
   awaitReadable(): void {
     this.#reading = true;
     if (this.#queue.length > 0 || this.#ended) queueMicrotask(() => this.#answer());
-    else this.socket.resume();
+    else this.#flow.resume();
   }
 
   write(bytes: Uint8Array, done: (error: unknown) => void): void {
@@ -129,7 +140,7 @@ export class StreamChannel implements Channel {
 
   readonly #onData = (chunk: Uint8Array): void => {
     this.#queue.push(chunk);
-    if (!this.#reading) this.socket.pause();
+    if (!this.#reading) this.#flow.pause();
     this.#answer();
   };
 

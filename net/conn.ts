@@ -188,7 +188,6 @@ export class Conn implements Disposable, AsyncDisposable {
     if (this.#closed) return;
     this.#closed = true;
     this.#channel.close();
-    if (this.#control !== this.#channel) this.#control.close();
     this.#io.close();
   }
 
@@ -196,8 +195,7 @@ export class Conn implements Disposable, AsyncDisposable {
   reset(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#control.reset();
-    if (this.#control !== this.#channel) this.#channel.close();
+    this.#channel.reset();
     this.#io.close();
   }
 

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { hostPort, MptcpError } from "../kernel/error.ts";
 import { Conn } from "./conn.ts";
+import { withDeadline } from "./deadline.ts";
 import { dial } from "./dial.ts";
 import { checkConnectOptions, type ConnectOptions } from "./options.ts";
 
@@ -29,18 +29,6 @@ import { checkConnectOptions, type ConnectOptions } from "./options.ts";
  */
 export async function connect(options: ConnectOptions): Promise<Conn> {
   checkConnectOptions(options);
-  const { channel, refused } = await dial(options);
-  const conn = new Conn(channel, { side: "client", wanted: options.mptcp !== "off", refused });
-  if (options.mptcp === "require" && !conn.isMultipath()) {
-    const { hostname = "127.0.0.1", port } = options;
-    const reason = conn.fallback()?.message ?? "the connection is plain TCP";
-    conn.close();
-    throw new MptcpError("EOPNOTSUPP", `Cannot connect to ${hostPort(hostname, port)} by MPTCP: ${reason}`, {
-      syscall: "connect",
-      address: conn.remoteAddr.hostname,
-      port,
-      hint: 'mptcp: "prefer" takes plain TCP as well',
-    });
-  }
-  return conn;
+  const { channel, origin } = await withDeadline(options, (signal) => dial(options, signal));
+  return new Conn(channel, origin);
 }

@@ -16,61 +16,43 @@ import {
 import { check, hostPort, MptcpError } from "../kernel/error.ts";
 import { ipVersion } from "../kernel/ip.ts";
 import { sockaddrOf } from "./address.ts";
-import { type Fallback, unsupportedFallback, watchCounters } from "./fallback.ts";
+import { isMptcp } from "../paths/connection.ts";
+import type { Origin } from "./conn.ts";
+import { unlessAborted } from "./deadline.ts";
+import { type Fallback, handshakeFallback, unsupportedFallback, watchCounters } from "./fallback.ts";
 import type { ConnectOptions } from "./options.ts";
 import { race } from "./race.ts";
 import { type Candidate, resolve } from "./resolve.ts";
 import { makeSocket } from "./socket.ts";
 
 /** A connected channel, and why its socket is not MPTCP if it was to be. */
-export interface Dialled {
+interface Dialled {
   channel: Channel;
   refused: Fallback | null;
-}
-
-/** One signal for the caller's abort and the timeout. `end` releases both. */
-function deadline(options: ConnectOptions): { signal: AbortSignal; end: () => void } {
-  const controller = new AbortController();
-  const { signal, timeout } = options;
-  const forward = () => controller.abort(signal!.reason);
-  if (signal?.aborted) forward();
-  else signal?.addEventListener("abort", forward, { once: true });
-  const timer = timeout === undefined ? undefined : setTimeout(() => {
-    const target = hostPort(options.hostname ?? "127.0.0.1", options.port);
-    controller.abort(new DOMException(`Cannot connect to ${target}: no answer in ${timeout} ms`, "TimeoutError"));
-  }, Math.min(timeout, 2 ** 31 - 1));
-  return {
-    signal: controller.signal,
-    end: () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", forward);
-    },
-  };
-}
-
-/** Resolves a promise of the signal's abort, so that a wait that cannot be aborted need not be waited for. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }
 
 /**
  * Connects.
  *
+ * @param signal Ends the attempt.
  * @throws {MptcpError} When the name, the socket or the connection fails; of several addresses the first one's code, with
- * an `AggregateError` of all as `cause`.
+ * an `AggregateError` of all as `cause`. With `mptcp: "require"` also when the connection came out as plain TCP.
  */
-export async function dial(options: ConnectOptions): Promise<Dialled> {
-  const { signal, end } = deadline(options);
-  try {
-    signal.throwIfAborted();
-    return await dialUntil(options, signal);
-  } finally {
-    end();
+export async function dial(options: ConnectOptions, signal: AbortSignal): Promise<{ channel: Channel; origin: Origin }> {
+  const { channel, refused } = await dialUntil(options, signal);
+  const origin: Origin = { side: "client", wanted: options.mptcp !== "off", refused };
+  if (options.mptcp === "require" && !isMptcp(channel.fd)) {
+    channel.close();
+    const { hostname = "127.0.0.1", port } = options;
+    const { message } = handshakeFallback();
+    throw new MptcpError("EOPNOTSUPP", `Cannot connect to ${hostPort(hostname, port)} by MPTCP: ${message}`, {
+      syscall: "connect",
+      address: hostname,
+      port,
+      hint: 'mptcp: "prefer" takes plain TCP as well',
+    });
   }
+  return { channel, origin };
 }
 
 async function dialUntil(options: ConnectOptions, signal: AbortSignal): Promise<Dialled> {

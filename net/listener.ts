@@ -35,7 +35,7 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
   readonly #addr: Addr | null;
   readonly #refused: Fallback | null;
   readonly #wrap: (channel: Channel) => C | Promise<C>;
-  readonly #waiting: Channel[] = [];
+  readonly #waiting: C[] = [];
   readonly #waiters: Waiter<C>[] = [];
   #closed = false;
 
@@ -49,7 +49,8 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
    * @param addr The bound address; `null` where only the acceptor knows it.
    * @param mptcp Whether the socket is MPTCP.
    * @param refused Why it is not, if it was to be.
-   * @param wrap Makes a connection of an accepted channel.
+   * @param wrap Makes a connection of an accepted channel. Where that takes time (TLS), others are accepted meanwhile; a
+   * channel that cannot become a connection is closed by it, and nobody is told.
    */
   constructor(
     start: (owner: AcceptorOwner) => Acceptor,
@@ -84,11 +85,11 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
    * @throws {MptcpError} `EBADF` when the listener is closed, also while waiting; `EMFILE` and the like when the host is out
    * of descriptors.
    */
-  async accept(): Promise<C> {
-    if (this.#closed) throw this.#closedError();
-    const channel = this.#waiting.shift();
-    if (channel) return await this.#wrap(channel);
-    return await new Promise((resolve, reject) => {
+  accept(): Promise<C> {
+    if (this.#closed) return Promise.reject(this.#closedError());
+    const conn = this.#waiting.shift();
+    if (conn) return Promise.resolve(conn);
+    return new Promise((resolve, reject) => {
       this.#waiters.push({ resolve, reject });
       this.#acceptor.awaitConnection();
     });
@@ -113,7 +114,7 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
     if (this.#closed) return;
     this.#closed = true;
     this.#acceptor.close();
-    for (const channel of this.#waiting.splice(0)) channel.close();
+    for (const conn of this.#waiting.splice(0)) conn.close();
     for (const { reject } of this.#waiters.splice(0)) reject(this.#closedError());
   }
 
@@ -140,14 +141,21 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
 
   #accepted(channel: Channel): void {
     if (this.#closed) return channel.close();
-    const waiter = this.#waiters.shift();
-    if (!waiter) return void this.#waiting.push(channel);
     try {
-      waiter.resolve(this.#wrap(channel) as C);
+      const conn = this.#wrap(channel);
+      if (conn instanceof Promise) conn.then((made) => this.#deliver(made), () => {});
+      else this.#deliver(conn);
     } catch (error) {
-      waiter.reject(error);
+      channel.close();
+      return this.#failed(error);
     }
     if (this.#waiters.length > 0) this.#acceptor.awaitConnection();
+  }
+
+  #deliver(conn: C): void {
+    if (this.#closed) conn.close();
+    else if (this.#waiters.length > 0) this.#waiters.shift()!.resolve(conn);
+    else this.#waiting.push(conn);
   }
 
   #failed(error: unknown): void {
