@@ -1,7 +1,33 @@
-export { connect } from "./net/connect.ts";
-export { listen } from "./net/listen.ts";
+/**
+ * Multipath TCP (RFC 8684) for Deno, Bun and Node: one TCP connection over several network paths at once.
+ *
+ * `connect` and `listen` are shaped as `Deno.connect` and `Deno.listen`; what they give speaks MPTCP where the kernel and
+ * the peer do, and says when and why it does not.
+ *
+ * @example Connect, and see the paths
+ * ```ts
+ * import { connect, listen } from "@mptcp/mptcp";
+ *
+ * using listener = listen({ hostname: "127.0.0.1", port: 0 });
+ * using conn = await connect({ hostname: "127.0.0.1", port: listener.addr.port });
+ *
+ * if (conn.isMultipath()) console.log(conn.subflows().length, "subflow");
+ * else console.log("plain TCP:", conn.fallback()?.message);
+ * ```
+ *
+ * @module
+ */
+export { MptcpError, type MptcpErrorOptions } from "./kernel/error.ts";
+export type { MptcpInfo } from "./kernel/mptcp_info.ts";
+export type { Addr } from "./kernel/sockaddr.ts";
+export type { TcpInfo } from "./kernel/tcp_info.ts";
 export { Conn } from "./net/conn.ts";
+export { connect } from "./net/connect.ts";
+export type { Fallback } from "./net/fallback.ts";
+export { listen } from "./net/listen.ts";
 export { Listener } from "./net/listener.ts";
-export { MptcpError } from "./kernel/error.ts";
+export type { ConnectOptions, ListenOptions, MptcpMode, SocketOptions } from "./net/options.ts";
+export { connectTls, type ConnectTlsOptions, listenTls, type ListenTlsOptions, TlsConn } from "./net/tls.ts";
+export type { Subflow } from "./paths/connection.ts";
 export { counters } from "./paths/counters.ts";
-export { connectTls, listenTls, TlsConn } from "./net/tls.ts";
+export { type Support, support } from "./paths/support.ts";

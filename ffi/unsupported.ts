@@ -211,6 +211,27 @@ export function connectPlain(
   });
 }
 
+/** `UV_TCP_IPV6ONLY` and `UV_TCP_REUSEPORT` */
+const IPV6_ONLY = 1;
+const REUSE_PORT = 2;
+
+/**
+ * Binds before it returns, so that the port can be told at once. `listen` with a host does so on Bun only: Node and Deno
+ * look the host up first, be it an address. What they call then has been there, under this name, since Node 0.x.
+ */
+function bindNow(server: Server, host: string, port: number, options: PlainOptions): void {
+  const { backlog = 511, ipv6Only = false, reusePort = false } = options;
+  const inner = server as unknown as {
+    _listen2?(address: string, port: number, family: 4 | 6, backlog: number, fd: undefined, flags: number): void;
+  };
+  if (typeof inner._listen2 === "function") {
+    const flags = (ipv6Only ? IPV6_ONLY : 0) | (reusePort ? REUSE_PORT : 0);
+    inner._listen2(host, port, host.includes(":") ? 6 : 4, backlog, undefined, flags);
+  } else {
+    server.listen({ host, port, backlog, ipv6Only, reusePort, exclusive: true });
+  }
+}
+
 class PlainAcceptor implements Acceptor {
   readonly #server: Server;
   readonly #requested: Addr;
@@ -220,14 +241,7 @@ class PlainAcceptor implements Acceptor {
     this.#requested = { transport: "tcp", hostname, port };
     this.#server = createServer({ allowHalfOpen: true }, (socket) => owner.accepted(new StreamChannel(socket)));
     this.#server.on("error", (error) => owner.failed(fromNodeError(error, "listen", hostname, port)));
-    this.#server.listen({
-      host: hostname,
-      port,
-      exclusive: true,
-      ...(options.backlog === undefined ? {} : { backlog: options.backlog }),
-      ...(options.ipv6Only === undefined ? {} : { ipv6Only: options.ipv6Only }),
-      ...(options.reusePort === undefined ? {} : { reusePort: options.reusePort }),
-    });
+    bindNow(this.#server, hostname, port, options);
   }
 
   /** None that anyone may use. */
@@ -235,7 +249,7 @@ class PlainAcceptor implements Acceptor {
     return this.#closed ? -1 : (this.#server as unknown as { _handle: { fd?: number } | null })._handle?.fd ?? -1;
   }
 
-  /** What was asked for, until the runtime has bound the port: it does so within the same turn of the event loop. */
+  /** What was asked for, where binding failed: `accept` tells why. */
   get addr(): Addr {
     const bound = this.#server.address() as AddressInfo | null;
     return bound ? { transport: "tcp", hostname: bound.address, port: bound.port } : this.#requested;

@@ -43,6 +43,7 @@ export const SO_PROTOCOL = 38;
 export const TCP_NODELAY = 1;
 export const TCP_INFO = 11;
 export const TCP_CONGESTION = 13;
+export const TCP_REPAIR = 19;
 /** Since Linux 6.10. */
 export const TCP_IS_MPTCP = 43;
 

@@ -52,6 +52,8 @@ export class MptcpError extends Error {
   readonly hint: string | undefined;
 
   /**
+   * Makes an error of this package.
+   *
    * @param code The errno's name, or a name of one's own for what is not an errno.
    * @param message What failed and why, without a final period.
    * @param options What else is known.

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Socket } from "node:net";
-import { type Channel, system } from "../ffi/mod.ts";
+import { type Channel, type StreamChannel, system, unsupportedReason } from "../ffi/mod.ts";
 import { IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_NODELAY } from "../kernel/constants.ts";
 import { MptcpError } from "../kernel/error.ts";
 import type { MptcpInfo } from "../kernel/mptcp_info.ts";
@@ -99,10 +99,10 @@ export class Conn implements Disposable, AsyncDisposable {
     return this.#control.localAddr === undefined && system() !== null;
   }
 
-  /** The descriptor, for one synchronous stretch. */
+  /** The descriptor, for one synchronous stretch; -1 on a host without FFI. */
   #open(syscall: string): number {
     const fd = this.#closed ? -1 : this.#control.fd;
-    if (fd < 0) throw closedError(syscall);
+    if (this.#closed || (fd < 0 && this.#controllable)) throw closedError(syscall);
     return fd;
   }
 
@@ -215,7 +215,8 @@ export class Conn implements Disposable, AsyncDisposable {
    * @param noDelay @default {true}
    */
   setNoDelay(noDelay = true): void {
-    this.setOption(IPPROTO_TCP, TCP_NODELAY, noDelay ? 1 : 0);
+    if (this.#controllable) this.setOption(IPPROTO_TCP, TCP_NODELAY, noDelay ? 1 : 0);
+    else (this.#control as StreamChannel).socket.setNoDelay(noDelay);
   }
 
   /**
@@ -224,7 +225,8 @@ export class Conn implements Disposable, AsyncDisposable {
    * @param keepAlive @default {true}
    */
   setKeepAlive(keepAlive = true): void {
-    this.setOption(SOL_SOCKET, SO_KEEPALIVE, keepAlive ? 1 : 0);
+    if (this.#controllable) this.setOption(SOL_SOCKET, SO_KEEPALIVE, keepAlive ? 1 : 0);
+    else (this.#control as StreamChannel).socket.setKeepAlive(keepAlive);
   }
 
   /**
@@ -316,7 +318,7 @@ export class Conn implements Disposable, AsyncDisposable {
    */
   getOption(level: number, name: number, size: number): Uint8Array;
   getOption(level: number, name: number, size?: number): number | Uint8Array {
-    return getSocketOption(this.#open("getsockopt"), level, name, size);
+    return getSocketOption(this.#descriptor("getsockopt"), level, name, size);
   }
 
   /**
@@ -326,7 +328,13 @@ export class Conn implements Disposable, AsyncDisposable {
    * @throws {MptcpError} With a hint, when MPTCP does not support the option.
    */
   setOption(level: number, name: number, value: number | Uint8Array): void {
-    setSocketOption(this.#open("setsockopt"), level, name, value);
+    setSocketOption(this.#descriptor("setsockopt"), level, name, value);
+  }
+
+  #descriptor(syscall: string): number {
+    const fd = this.#open(syscall);
+    if (this.#controllable) return fd;
+    throw new MptcpError("EOPNOTSUPP", `Cannot ${syscall}: ${unsupportedReason() ?? "this host has no FFI"}`, { syscall });
   }
 
   /** `close()` */

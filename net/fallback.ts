@@ -6,9 +6,9 @@
  *
  * @module
  */
-import { errnoMeaning, errnoName } from "../kernel/errno.ts";
+import { errnoName } from "../kernel/errno.ts";
 import { counters } from "../paths/counters.ts";
-import { sysctl } from "../paths/proc.ts";
+import { socketReason } from "../paths/socket_reason.ts";
 
 /** When and why a connection is plain TCP though MPTCP was wanted. */
 export interface Fallback {
@@ -118,23 +118,4 @@ export function socketFallback(errno: number): Fallback {
 /** The fallback of a host without libc. */
 export function unsupportedFallback(reason: string): Fallback {
   return { phase: "socket", code: "UNSUPPORTED", message: reason };
-}
-
-/** What a refusal of socket(2) means, and what to do. */
-export function socketReason(code: string): string {
-  switch (code) {
-    case "EINVAL":
-      return "this kernel has no MPTCP: it needs Linux 5.6 or later";
-    case "EPROTONOSUPPORT":
-      return "this kernel was built without MPTCP (CONFIG_MPTCP, or CONFIG_MPTCP_IPV6 for IPv6)";
-    case "ENOPROTOOPT":
-      return sysctl("enabled") === "0"
-        ? "MPTCP is switched off in this network namespace; `sysctl -w net.mptcp.enabled=1` switches it on"
-        : "MPTCP is not available in this network namespace";
-    case "EPERM":
-    case "EACCES":
-      return "a security policy (SELinux, seccomp, eBPF) forbids MPTCP sockets";
-    default:
-      return `the kernel refused an MPTCP socket: ${errnoMeaning(code)}`;
-  }
 }
