@@ -63,7 +63,7 @@ export class MptcpError extends Error {
     super(text, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "MptcpError";
     this.code = code;
-    this.errno = -(errnoNumber(code) ?? 0);
+    this.errno = 0 - (errnoNumber(code) ?? 0); // never -0
     this.syscall = options.syscall;
     this.address = options.address;
     this.port = options.port;

@@ -8,7 +8,7 @@
 export function ipVersion(text: string): 0 | 4 | 6 {
   if (parseIPv4(text) !== null) return 4;
   const zone = text.indexOf("%");
-  if (zone >= 0 && zone === text.length - 1) return 0;
+  if (zone >= 0 && (zone === text.length - 1 || text.includes("%", zone + 1))) return 0;
   return parseIPv6(zone < 0 ? text : text.slice(0, zone)) === null ? 0 : 6;
 }
 

@@ -41,7 +41,7 @@ export function encodeSockaddr(address: string, port: number, mapped = false): U
   if (!Number.isInteger(port) || port < 0 || port > 65535) {
     throw new RangeError(`Cannot encode port ${port}: it must be an integer from 0 to 65535`);
   }
-  const [host = "", zone] = address.split("%");
+  const [host = "", zone = "0", ...more] = address.split("%");
   const v4 = parseIPv4(address);
   if (v4 !== null && !mapped) {
     const bytes = new Uint8Array(SOCKADDR_IN_SIZE);
@@ -50,12 +50,12 @@ export function encodeSockaddr(address: string, port: number, mapped = false): U
     return bytes;
   }
   const v6 = v4 !== null ? mappedBytes(v4) : parseIPv6(host);
-  if (v6 === null || (zone !== undefined && !/^[0-9]+$/.test(zone))) {
+  if (v6 === null || more.length > 0 || !/^[0-9]+$/.test(zone) || Number(zone) > 0xffffffff) {
     throw new TypeError(`Cannot encode "${address}": it is not an IP address`);
   }
   const bytes = new Uint8Array(SOCKADDR_IN6_SIZE);
   HEAD.encode(viewOf(bytes), 0, { family: AF_INET6, port });
-  V6.encode(viewOf(bytes), 0, { scopeId: Number(zone ?? 0) });
+  V6.encode(viewOf(bytes), 0, { scopeId: Number(zone) });
   bytes.set(v6, 8);
   return bytes;
 }
