@@ -187,16 +187,16 @@ export class Conn implements Disposable, AsyncDisposable {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#channel.close();
     this.#io.close();
+    this.#channel.close();
   }
 
   /** Aborts the connection: the peer sees a reset (MP_FASTCLOSE, or RST over plain TCP). */
   reset(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#channel.reset();
     this.#io.close();
+    this.#channel.reset();
   }
 
   /** Lets pending reads and writes keep the process alive, as they do at first. */

@@ -82,12 +82,28 @@ function applyOptions(libc: Libc, fd: number, options: SocketOptions): void {
   const { receiveBuffer, sendBuffer, congestion } = options;
   if (receiveBuffer !== undefined) check(libc.setInt(fd, SOL_SOCKET, SO_RCVBUF, receiveBuffer), "setsockopt");
   if (sendBuffer !== undefined) check(libc.setInt(fd, SOL_SOCKET, SO_SNDBUF, sendBuffer), "setsockopt");
-  if (congestion !== undefined) {
-    const name = new TextEncoder().encode(congestion);
-    const hint = "`sysctl net.ipv4.tcp_available_congestion_control` lists what this kernel has";
-    check(libc.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name), "setsockopt", {
-      detail: `congestion control "${congestion}" is not available`,
-      hint,
-    });
+  if (congestion !== undefined) setCongestion(libc, fd, congestion);
+}
+
+/** Names that this kernel took before. */
+const available = new Set<string>();
+
+/**
+ * Sets the congestion control. An MPTCP socket that is not connected takes any name without a word, and then forgets it: so
+ * a name is tried on a TCP socket first.
+ */
+function setCongestion(libc: Libc, fd: number, congestion: string): void {
+  const name = new TextEncoder().encode(congestion);
+  const details = {
+    detail: `congestion control "${congestion}" is not available`,
+    hint: "`sysctl net.ipv4.tcp_available_congestion_control` lists what this kernel has",
+  };
+  if (!available.has(congestion)) {
+    const trial = check(libc.socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP), "socket");
+    const result = libc.setsockopt(trial, IPPROTO_TCP, TCP_CONGESTION, name);
+    libc.close(trial);
+    check(result, "setsockopt", details);
+    available.add(congestion);
   }
+  check(libc.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name), "setsockopt", details);
 }
