@@ -19,6 +19,7 @@ import {
   missingPrograms,
   mptcpAdvice,
   namespaceAdvice,
+  sendBuffer,
   thisDistribution,
 } from "./demo/needs.ts";
 import { type DemoOptions, HELP, parseOptions, UsageError } from "./demo/options.ts";
@@ -31,7 +32,7 @@ import { Children, runtimeName, searchPath } from "./demo/worker.ts";
 /** Of a path's bits, about so many are payload; the rest is headers. */
 const PAYLOAD = 0.94;
 /** When the cut comes and when it ends, in parts of the whole time. */
-const CUT = { from: 0.35, to: 0.6 };
+const CUT = { from: 0.36, to: 0.55 };
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 /**
@@ -153,14 +154,18 @@ async function prepare(options: DemoOptions, live: Live, children: Children): Pr
   const congestion = congestionControl(lab !== null || process.getuid?.() === 0);
   if (lab === null) {
     live.say(`  One path, over loopback; the sender keeps to ${rate} Mbit/s`);
-    return { plan: { lab, bytes: Math.round(limit * seconds), mptcp, congestion, limit, cut: null }, without };
+    return {
+      plan: { lab, bytes: Math.round(limit * seconds), mptcp, congestion, sendBuffer: undefined, limit, cut: null },
+      without,
+    };
   }
   live.say(...picture(live.look, lab, rate));
   const [after, end] = [seconds * CUT.from * 1000, seconds * CUT.to * 1000];
   // As much as two paths carry in the time, less what the cut one does not.
   const bytes = Math.round(limit * PAYLOAD * (2 * seconds - (end - after) / 1000) / 1e5) * 1e5;
   // The path that the connection began on: what joined later must carry on without it.
-  return { plan: { lab, bytes, mptcp, congestion, limit, cut: { path: 1, after, lasts: end - after } }, without };
+  const cut = { path: 1, after, lasts: end - after };
+  return { plan: { lab, bytes, mptcp, congestion, sendBuffer: sendBuffer(limit), limit, cut }, without };
 }
 
 async function makeLab(

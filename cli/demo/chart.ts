@@ -76,7 +76,7 @@ function cell(look: Look, { series }: ChartData, edges: number[], row: number, m
   // The lowest path that reaches the middle of what is filled here.
   const index = Math.max(0, inRow.findIndex((edge) => edge * 2 >= highest));
   const path = series[index]!.path;
-  if (!look.unicode || !look.colour) return highest >= 4 ? fill(look, index) : " ";
+  if (!look.unicode || !look.colour) return highest > 4 ? fill(look, index) : " ";
   if (highest === 8 && lower > 0 && lower < 8 && series.length > 1) {
     // Two paths meet here: the lower one's colour on the upper one's ground.
     const ground: Ink = series[1]!.path === 1 ? "onPath1" : "onPath2";

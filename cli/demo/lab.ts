@@ -101,7 +101,8 @@ export class Lab {
   }
 
   async #batch(enterHost: string[], program: string, lines: string[]): Promise<void> {
-    const { child, trouble } = this.#children.start([...enterHost, program, "-batch", "-"]);
+    const command = [...enterHost, program, "-batch", "-"];
+    const { child, trouble } = this.#children.start(command);
     child.stdin!.end(`${lines.join("\n")}\n`);
     child.stdout!.resume();
     const [code] = await once(child, "close");

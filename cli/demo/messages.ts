@@ -16,6 +16,8 @@ export interface Task {
   mptcp: "prefer" | "require" | "off";
   /** Congestion control for both ends; left out where the host's own is to be used. */
   congestion?: string;
+  /** The sender's send buffer; left out where the kernel is to tune it. */
+  sendBuffer?: number;
   /** Bytes per second that the sender keeps to, where no path does it for it. */
   pace?: number;
 }

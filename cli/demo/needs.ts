@@ -116,3 +116,15 @@ export function congestionControl(privileged: boolean): "cubic" | undefined {
   const names = fileText(`/proc/sys/net/ipv4/tcp_${list}_congestion_control`).trim().split(/\s+/);
   return names.includes("cubic") ? "cubic" : undefined;
 }
+
+/**
+ * A send buffer that is filled by what two such paths hold at a round trip of 30 ms, and not by much more: of a path that
+ * dies the kernel sends everything again over the other, but only when that one has nothing new to send.
+ *
+ * @param limit Bytes per second of one path.
+ * @returns Bytes, or `undefined` where the host would not give so much.
+ */
+export function sendBuffer(limit: number): number | undefined {
+  const wanted = Math.max(65_536, Math.ceil(limit * 0.034));
+  return wanted <= Number(fileText("/proc/sys/net/core/wmem_max")) ? wanted : undefined;
+}

@@ -13,8 +13,8 @@ import type { Sample, SenderMessage, Task } from "./messages.ts";
 const CHUNK = 64 * 1024;
 
 async function send(task: Task, tell: (message: SenderMessage) => void): Promise<void> {
-  const { hostname, port, mptcp, congestion } = task;
-  using conn = await connect({ hostname, port, mptcp, timeout: 5000, ...(congestion === undefined ? {} : { congestion }) });
+  const { bytes: _bytes, pace: _pace, ...options } = task;
+  using conn = await connect({ ...options, timeout: 5000 });
   tell({ type: "connected", confirmation: confirm(conn) });
   const sample = () => tell({ type: "sample", sample: sampleOf(conn) });
   sample();
