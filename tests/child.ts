@@ -73,18 +73,21 @@ export class Child implements AsyncDisposable {
   /** The next line that the child writes to its standard output. */
   line(): Promise<string> {
     const line = this.#lines.shift();
-    if (line !== undefined) return Promise.resolve(line);
+    return line === undefined ? this.#nextLine(PATIENCE) : Promise.resolve(line);
+  }
+
+  #nextLine(patience?: number): Promise<string> {
     if (this.#over) return Promise.reject(this.#lost(`ended with ${this.#over.code ?? this.#over.signal}`));
     return new Promise((resolve, reject) => {
+      const waiter: Waiter = { resolve, reject };
+      this.#waiters.push(waiter);
+      if (patience === undefined) return;
       const timer = setTimeout(() => {
         this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
-        reject(this.#lost(`wrote no line in ${PATIENCE} ms`));
-      }, PATIENCE);
-      const waiter: Waiter = {
-        resolve: (line) => (clearTimeout(timer), resolve(line)),
-        reject: (error) => (clearTimeout(timer), reject(error)),
-      };
-      this.#waiters.push(waiter);
+        reject(this.#lost(`wrote no line in ${patience} ms`));
+      }, patience);
+      waiter.resolve = (line) => (clearTimeout(timer), resolve(line));
+      waiter.reject = (error) => (clearTimeout(timer), reject(error));
     });
   }
 
@@ -95,6 +98,15 @@ export class Child implements AsyncDisposable {
       return JSON.parse(line) as T;
     } catch (cause) {
       throw new Error(`${this.#name} wrote what is no JSON: ${line}`, { cause });
+    }
+  }
+
+  /** The lines to come, until the child ends; without haste. */
+  async *[Symbol.asyncIterator](): AsyncIterableIterator<string> {
+    for (;;) {
+      const next = this.#lines.shift() ?? await this.#nextLine().catch(() => null);
+      if (next === null) return;
+      yield next;
     }
   }
 

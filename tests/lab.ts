@@ -74,10 +74,12 @@ export class Lab implements AsyncDisposable {
   async #wire({ paths = [{}, {}], endpoints = true, ipv4 = true }: LabOptions): Promise<void> {
     const numbered = paths.map((path, index) => [index + 1, path] as const);
     const versions: (4 | 6)[] = ipv4 ? [4, 6] : [6];
-    await this.client.ip(
-      "link set lo up",
-      ...numbered.map(([i]) => `link add a${i} type veth peer name b${i} netns ${this.server.pid}`),
-    );
+    // A device that gets its addresses before its peer is up may lose IPv6 packets for a second.
+    await this.client.ip(...numbered.map(([i]) => `link add a${i} type veth peer name b${i} netns ${this.server.pid}`));
+    const raise = (host: Host, device: "a" | "b") =>
+      host.ip("link set lo up", ...numbered.map(([i]) => `link set ${device}${i} addrgenmode none up`));
+    await raise(this.client, "a");
+    await raise(this.server, "b");
     const configure = async (host: Host, side: "client" | "server", device: "a" | "b") => {
       // Addresses without duplicate detection, which would make each unusable for its first second.
       const addresses = numbered.flatMap(([i]) =>
@@ -92,8 +94,7 @@ export class Lab implements AsyncDisposable {
           versions.map((version) => `mptcp endpoint add ${addressOf(side, i, version)} dev b${i} signal`)
         )
         : [];
-      const up = numbered.map(([i]) => `link set ${device}${i} up`);
-      await host.ip("link set lo up", ...addresses, ...up, LIMITS, ...announced);
+      await host.ip(...addresses, LIMITS, ...announced);
       const shaped = numbered.filter(([, { rateMbit }]) => rateMbit !== undefined).map(([i, { rateMbit }]) =>
         `qdisc add dev ${device}${i} root tbf rate ${rateMbit}mbit burst 32kb latency 30ms`
       );
