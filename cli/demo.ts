@@ -62,7 +62,11 @@ export async function demo(args: string[]): Promise<number> {
   const children = new Children();
   const interruption = interrupted();
   try {
-    return await Promise.race([run(options, live, children), interruption.code]);
+    const code = await Promise.race([run(options, live, children), interruption.code]);
+    if (Object.values<number>(SIGNALS).includes(code)) {
+      live.say("", "  Interrupted: the connection, the paths and the hosts are gone");
+    }
+    return code;
   } catch (error) {
     live.clear();
     console.error(`\n${error instanceof Error ? error.message : error}`);

@@ -47,7 +47,7 @@ export function chartLines(look: Look, data: ChartData): string[] {
     const labelled = row === HEIGHT - 1 || (row + 1) * 2 === HEIGHT;
     const label = labelled ? `${Math.round(top * 8 / 1e6 * (row + 1) / HEIGHT)}` : "";
     const cells = edges.map((edge, index) => cell(look, data, edge, row, marked.has(index)));
-    lines.push(`${right(label, MARGIN - 2)} ${axis(look, labelled ? "┤" : "│")}${cells.join("")}`);
+    lines.push(`${right(label, MARGIN - 2)} ${axis(look, labelled ? "┤" : "│")}${cells.join("")}`.trimEnd());
   }
   lines.push(
     `${right("0", MARGIN - 2)} ${timeAxis(look, width, duration)}`,

@@ -23,7 +23,6 @@ export function confirm(conn: Conn): Confirmation {
     subflows: conn.subflows().length,
     local: name(conn.localAddr),
     remote: name(conn.remoteAddr),
-    fallback: conn.fallback()?.message ?? null,
   };
 }
 

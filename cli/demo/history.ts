@@ -5,6 +5,9 @@
  */
 import type { Sample, SubflowSample } from "./messages.ts";
 
+/** The shortest time over which a rate is measured, ms. */
+const SMOOTH = 150;
+
 /** One counter of bytes over time. */
 export class Track {
   readonly #points: { at: number; bytes: number }[] = [];
@@ -84,13 +87,17 @@ export class History {
     }
   }
 
-  /** A path's rates over the whole time, cut into equal steps. */
+  /**
+   * A path's rates over the whole time, in equal steps. Each is measured over a little more than its step where steps are
+   * short, as samples come in steps as well.
+   */
   rates(path: number, steps: number): number[] {
     const track = this.track(path);
     const step = (this.end - this.start) / steps;
+    const half = Math.max(step, SMOOTH) / 2;
     return Array.from({ length: steps }, (_, index) => {
-      const from = this.start + index * step;
-      return track.rate(from, from + step);
+      const middle = this.start + (index + 0.5) * step;
+      return track.rate(Math.max(this.start, middle - half), Math.min(this.end, middle + half));
     });
   }
 }

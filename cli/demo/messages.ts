@@ -52,8 +52,6 @@ export interface Confirmation {
   subflows: number;
   local: string;
   remote: string;
-  /** Why it is plain TCP, if it is. */
-  fallback: string | null;
 }
 
 /** A time in which nothing arrived. */

@@ -120,7 +120,8 @@ export function chartOf(plan: Plan, { history, cut }: Outcome, steps: number): C
   if (cut !== null && cut.restored !== null) marks.push({ at: cut.restored - start, label: "restored" });
   return {
     series: order.map((path) => ({ path, rates: history.rates(path, steps) })),
-    top: plan.limit * order.length,
+    // Over loopback nothing keeps single moments below the limit.
+    top: plan.lab === null ? plan.limit * 1.2 : plan.limit * order.length,
     duration: end - start,
     marks,
   };

@@ -127,6 +127,7 @@ function legend(paths: number[], words: SvgWords, y: number): string[] {
     // Without a browser's font metrics: a little more than such letters take.
     x += 45 + text.length * 7.2;
   }
+  if (paths.length < 2) return parts;
   parts.push(`<line class="top" x1="${round(x)}" x2="${round(x + 16)}" y1="${y - 4}" y2="${y - 4}"/>`);
   parts.push(`<text x="${round(x + 23)}" y="${y + 1}">together</text>`);
   return parts;

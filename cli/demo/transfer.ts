@@ -139,7 +139,6 @@ class Transfer {
     const arrow = this.#live.look.unicode ? "→" : "->";
     const what = client.multipath && server.multipath ? "both ends confirm Multipath TCP" : "it is plain TCP";
     this.#say(0, `connected, ${client.local} ${arrow} ${client.remote}: ${what}`);
-    if (!client.multipath && client.fallback !== null && this.#plan.mptcp !== "off") this.#say(0, client.fallback);
     if (this.#limits < 2) return;
     this.#expected.push(() => {
       const second = this.#history.subflows.find(({ id }) => id > 1);
@@ -165,11 +164,12 @@ class Transfer {
     );
     this.#expected.push(() => {
       const rate = this.#history.received.rate(Date.now() - 200, Date.now());
-      return Date.now() > at + 250 && rate > limit * 0.7 ? `the transfer goes on without it, at ${megabits(rate)}` : null;
+      return Date.now() > at + 250 && rate > limit * 0.85 ? `the transfer goes on without it, at ${megabits(rate)}` : null;
     });
     await sleep(Math.max(0, at + lasts - Date.now()), undefined, { signal });
     await lab.restore(path);
     this.#cut.restored = Date.now();
+    this.#expected.length = 0;
     this.#say(this.#cut.restored - this.#history.start, `${this.#path(path)} is restored`);
     this.#expected.push(() => {
       const rate = this.#history.track(path).rate(Date.now() - 200, Date.now());

@@ -15,7 +15,7 @@ import type { Task } from "./messages.ts";
 export function runtimeCommand(script: URL): string[] {
   const path = fileURLToPath(script);
   if (process.versions["deno"]) return [process.execPath, "run", "-A", "--no-check", path];
-  return [process.execPath, ...process.execArgv, path];
+  return [process.execPath, path];
 }
 
 /** The runtime's name and version, for people. */
