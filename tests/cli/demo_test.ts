@@ -265,7 +265,8 @@ function run(
     let errors = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       out += text;
-      during?.(out, (signal) => child.kill(signal));
+      // Not child.kill: after that Deno no longer tells the exit code.
+      during?.(out, (signal) => process.kill(child.pid!, signal));
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => errors += text);
     child.on("error", reject);
