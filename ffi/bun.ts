@@ -121,6 +121,7 @@ class BunChannel implements Channel {
     this.#reading = true;
     this.#watch();
     if (this.#over) return queueMicrotask(() => this.onReadable(EMPTY));
+    this.#applyRef();
     if (!this.#paused) return;
     this.#paused = false;
     this.#watcher?.resume();

@@ -11,7 +11,7 @@ import { Libc } from "./libc.ts";
 import { openFirst } from "./libc_paths.ts";
 import { NetChannel } from "./net_channel.ts";
 import { Reactor, type ReactorHost } from "./reactor.ts";
-import { bindCalls, SYMBOLS } from "./symbols.ts";
+import { bindCalls, type CType, SYMBOLS } from "./symbols.ts";
 
 /** The parts of the `Deno` namespace in use here. Reached by globalThis, so that the file checks without Deno's types. */
 interface DenoApi {
@@ -19,8 +19,6 @@ interface DenoApi {
     // deno-lint-ignore no-explicit-any
     symbols: Record<string, (...args: any[]) => any>;
   };
-  UnsafePointer: { of(bytes: Uint8Array): unknown; value(pointer: unknown): bigint };
-  UnsafePointerView: new (pointer: unknown) => { getInt32(): number };
   internal: PropertyKey;
   [key: PropertyKey]: unknown;
 }
@@ -30,10 +28,13 @@ const deno = (globalThis as unknown as { Deno: DenoApi }).Deno;
 /** How many connections are accepted in one turn, before other work gets its turn. */
 const ACCEPT_BATCH = 64;
 
+/** Addresses cross as numbers, see `open`. */
+const typeOf = (type: CType): string => type === "pointer" ? "usize" : type;
+
 function declarations(): Record<string, unknown> {
   const result: Record<string, unknown> = {};
   for (const [name, { args, result: type }] of Object.entries(SYMBOLS)) {
-    result[name] = { parameters: args, result: type, nonblocking: name === "epoll_wait" };
+    result[name] = { parameters: args.map(typeOf), result: typeOf(type), nonblocking: name === "epoll_wait" };
   }
   return result;
 }
@@ -158,8 +159,15 @@ export const adapter: Adapter = {
   runtime: "deno",
   open(paths: readonly string[]): System {
     const { symbols } = openFirst(paths, (path) => deno.dlopen(path, declarations()));
-    const errno = () => new deno.UnsafePointerView(symbols.__errno_location!()).getInt32();
-    const addressOf = (bytes: Uint8Array) => BigInt(deno.UnsafePointer.value(deno.UnsafePointer.of(bytes)));
+    // Deno's own UnsafePointer and UnsafePointerView want the unrestricted --allow-ffi; with memcpy, which copies from any
+    // address and returns its target's, `--allow-ffi=<libc>` is enough.
+    const { memcpy, __errno_location } = symbols;
+    const cell = new Int32Array(1);
+    const errno = () => {
+      memcpy!(cell, __errno_location!(), 4n);
+      return cell[0]!;
+    };
+    const addressOf = (bytes: Uint8Array) => BigInt(memcpy!(bytes, 0n, 0n));
     const libc = new Libc(bindCalls(symbols, errno), addressOf);
     return { libc, loop: new DenoLoop(libc, symbols.epoll_wait as ReactorHost["epollWait"]) };
   },

@@ -24,6 +24,7 @@ interface Inner {
   _handle: { fd?: number } | null;
   _read(size: number): void;
   push(chunk: Uint8Array | null): boolean;
+  readableFlowing: boolean | null;
 }
 
 const inner = (socket: Socket): Inner => socket as unknown as Inner;
@@ -120,6 +121,7 @@ export class NetChannel implements Channel {
     delete (stream as Partial<Inner>)._read;
     delete (stream as Partial<Inner>).push;
     socket.off("error", this.#onError);
+    stream.readableFlowing = null; // an accepted socket was paused: it must start by itself when somebody listens
     // Also when it is empty: a push tells the stream machinery that the read it believes to be under way is over.
     stream.push(Buffer.from(rest));
     if (this.#ended) socket.end();

@@ -135,7 +135,8 @@ class NodeAcceptor implements Acceptor {
 
   constructor(libc: Libc, fd: number, backlog: number, owner: AcceptorOwner) {
     this.#fd = fd;
-    this.#server = createServer({ allowHalfOpen: true }, (socket) => {
+    // Paused: a socket that reads keeps the process alive.
+    this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
       owner.accepted(new NetChannel(libc, handleOf(socket)!.fd, socket));
     });
     this.#server.on("error", (error) => owner.failed(error));

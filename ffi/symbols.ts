@@ -62,6 +62,8 @@ export const SYMBOLS = {
   epoll_ctl: { args: ["i32", "i32", "i32", "buffer"], result: "i32" },
   // int epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout);
   epoll_wait: { args: ["i32", "buffer", "i32", "i32"], result: "i32" },
+  // void *memcpy(void *dest, const void *src, size_t n); Deno's way to errno and to addresses, see `deno.ts`
+  memcpy: { args: ["buffer", "pointer", "usize"], result: "pointer" },
   // int *__errno_location(void);
   __errno_location: { args: [], result: "pointer" },
 } as const satisfies Record<string, CFunction>;
@@ -69,8 +71,11 @@ export const SYMBOLS = {
 /** The name of a symbol. */
 export type SymbolName = keyof typeof SYMBOLS;
 
+/** What adapters use by themselves, and not as a call that sets errno. */
+const SPECIAL = ["__errno_location", "epoll_wait", "memcpy"] as const;
+
 /** The calls that run on the JavaScript thread. `epoll_wait` blocks: Deno runs it on a thread of its own, see `reactor.ts`. */
-export type CallName = Exclude<SymbolName, "__errno_location" | "epoll_wait">;
+export type CallName = Exclude<SymbolName, typeof SPECIAL[number]>;
 
 /** What an adapter gives for each call: the C result as a number, or `-errno`. */
 // deno-lint-ignore no-explicit-any
@@ -84,7 +89,7 @@ export function bindCalls(
 ): RawCalls {
   const calls: Partial<RawCalls> = {};
   for (const [name, { args }] of Object.entries(SYMBOLS)) {
-    if (name === "__errno_location" || name === "epoll_wait") continue;
+    if ((SPECIAL as readonly string[]).includes(name)) continue;
     calls[name as CallName] = withErrno(functions[name]!, args.length, errno);
   }
   return calls as RawCalls;
