@@ -165,6 +165,16 @@ describe("race", () => {
     });
   }
 
+  it("ends with the signal's reason whatever error the attempts end with", async () => {
+    const course = new Course();
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    const result = course.run(["stubborn a", "b"], NEVER, controller.signal);
+    controller.abort(reason);
+    course.fail("stubborn a");
+    assertStrictEquals(await assertRejects(() => result), reason);
+  });
+
   it("starts no further attempt once it was aborted", async () => {
     const course = new Course();
     const controller = new AbortController();
