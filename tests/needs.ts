@@ -42,9 +42,18 @@ export type Privilege = "root" | "rootless" | "none";
 let privilege: Privilege | undefined;
 
 /** Tries it, as a container's root may be as powerless as anyone. */
+function unshares(flags: string): boolean {
+  return spawnSync("unshare", [flags, "true"], { stdio: "ignore" }).status === 0;
+}
+
+/** How the network namespaces of a lab are made here. */
 export function namespacePrivilege(): Privilege {
-  const works = (flags: string) => spawnSync("unshare", [flags, "true"], { stdio: "ignore" }).status === 0;
-  return privilege ??= works("-n") ? "root" : works("-Urn") ? "rootless" : "none";
+  return privilege ??= unshares("-n") ? "root" : unshares("-Urn") ? "rootless" : "none";
+}
+
+/** Why a lab without root cannot be made here, if it cannot. */
+export function rootlessNeeds(): string | false {
+  return unshares("-Urn") ? false : "no user namespaces";
 }
 
 /**

@@ -65,6 +65,8 @@ describe("Where SYNs with MPTCP are lost", { skip }, () => {
 });
 
 describe("connect() says why it failed", { skip }, () => {
+  // (The firewall's answer counts from the second SYN on: over veth the first one comes back before connect(2) returns,
+  // and the kernel notes it down only.)
   const ADMIN = "reject with icmpx type admin-prohibited";
   const cases: readonly (readonly [string, string, string, (lab: Lab) => Promise<void>])[] = [
     ["nobody listens, over IPv4", SERVER, "ECONNREFUSED", () => Promise.resolve()],
@@ -119,7 +121,9 @@ describe("An abort ends connect() with the signal's own reason", { skip }, () =>
 
   /** The address of a host that takes every packet and says nothing. */
   const SILENT = "nameserver 10.0.1.2\noptions timeout:5 attempts:1\n";
-  for (const [when, hostname] of [["while it resolves a name", "no.such.host.test"], ["while it connects", SERVER]] as const) {
+  for (
+    const [when, hostname] of [["while it resolves a name", "no.such.host.test"], ["while it connects", SERVER]] as const
+  ) {
     it(when, { skip: skip || labNeeds("mount") }, async () => {
       await using lab = await Lab.open();
       await lab.server.filter({ input: ["drop"] });

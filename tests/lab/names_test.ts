@@ -69,7 +69,10 @@ describe("A name", { skip }, () => {
   it("fails with the reasons of both families, where both fail", async () => {
     await using lab = await Lab.open();
     const client = Agent.start(lab.client, HOSTS);
-    const error = await assertFails(client.run(({ connect }) => connect({ hostname: "both.test", port: 9 })), "ECONNREFUSED");
+    const error = await assertFails(
+      client.run(({ connect }) => connect({ hostname: "both.test", port: 9 })),
+      "ECONNREFUSED",
+    );
     assert(error.message.includes(V4) && error.message.includes(V6), error.message);
   });
 });
