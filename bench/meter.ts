@@ -19,6 +19,8 @@ export interface Measured {
   stalls: number;
   /** The longest wait, seconds. */
   longest: number;
+  /** Whether the connection was MPTCP, where the C program can tell. */
+  mptcp?: boolean;
 }
 
 const now = (): number => performance.now() / 1000;
