@@ -28,32 +28,33 @@ export async function race<C, R>(
   signal.throwIfAborted();
   if (candidates.length === 1) return await attempt(candidates[0]!, signal);
   const losers = new AbortController();
-  const stop = () => losers.abort(signal.reason);
-  signal.addEventListener("abort", stop, { once: true });
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let stop = () => {};
   try {
     return await new Promise<R>((resolve, reject) => {
+      stop = () => reject(signal.reason);
+      signal.addEventListener("abort", stop, { once: true });
       const errors: unknown[] = [];
       let next = 0;
       let over = false;
       const start = () => {
         clearTimeout(timer);
-        if (over || next >= candidates.length) return;
+        if (over || signal.aborted || next >= candidates.length) return;
         const candidate = candidates[next++]!;
         if (next < candidates.length) timer = setTimeout(start, delay);
         attempt(candidate, losers.signal).then(
           (result) => {
-            if (over) return discard(result);
-            over = true;
-            resolve(result);
+            // An abort wins over a success in the same moment: the caller has turned away already.
+            if (over || signal.aborted) discard(result);
+            else {
+              over = true;
+              resolve(result);
+            }
           },
           (error) => {
             if (over) return;
             errors.push(error);
-            if (signal.aborted) {
-              over = true;
-              reject(signal.reason);
-            } else if (next < candidates.length) {
+            if (next < candidates.length) {
               start();
             } else if (errors.length === candidates.length) {
               over = true;
@@ -67,6 +68,6 @@ export async function race<C, R>(
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", stop);
-    losers.abort();
+    losers.abort(signal.reason);
   }
 }
