@@ -51,9 +51,13 @@ export function terminalReport(results: Results): string {
   return lines.join("\n");
 }
 
+/** Aligned as `deno fmt` aligns it, so that the file stays as it is written. */
 function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  return [line(head), line(head.map((_, column) => column === 0 ? "---" : "--:")), ...rows.map(line)];
+  const widths = head.map((_, column) => Math.max(3, ...[head, ...rows].map((cells) => cells[column]!.length)));
+  const pad = (cell: string, column: number) => column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!);
+  const line = (cells: readonly string[]) => `| ${cells.map(pad).join(" | ")} |`;
+  const rule = widths.map((width, column) => column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`);
+  return [line(head), line(rule), ...rows.map(line)];
 }
 
 function verdictRow({ target, met, detail }: Verdict): string[] {
