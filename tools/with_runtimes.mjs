@@ -29,9 +29,10 @@ const complete = existsSync(bin) &&
 
 if (!complete) {
   console.error("Installing the development runtimes (deno, bun, node) from the npm registry, once …");
-  const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: root, stdio: ["ignore", 2, 2] });
+  // Not `npm ci`: it wants every platform's optional binaries in the lock file, and no one platform can write those.
+  const npm = spawnSync("npm", ["install", "--no-save", "--no-audit", "--no-fund"], { cwd: root, stdio: ["ignore", 2, 2] });
   if (npm.status !== 0) {
-    console.error("npm ci failed; the lines above say why");
+    console.error("npm install failed; the lines above say why");
     process.exit(npm.status ?? 1);
   }
 }
