@@ -6,7 +6,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { type Child, run } from "../child.ts";
 import type { Host } from "../host.ts";
@@ -43,14 +42,11 @@ export interface Report {
 
 const folder = fileURLToPath(new URL(".", import.meta.url));
 
-let compiled: Promise<string> | undefined;
-
+/** Compiles the C peer into a folder of its own. */
 async function compile(): Promise<string> {
   const target = mkdtempSync(join(tmpdir(), "mptcp-peer-"));
-  process.on("exit", () => rmSync(target, { recursive: true, force: true }));
-  const program = join(target, "peer");
-  await run(["gcc", "-O2", "-Wall", "-Werror", "-pthread", "-o", program, join(folder, "peer.c")]);
-  return program;
+  await run(["gcc", "-O1", "-Wall", "-Werror", "-pthread", "-o", join(target, "peer"), join(folder, "peer.c")]);
+  return target;
 }
 
 /** A running peer. It is killed with its host. */
@@ -66,8 +62,12 @@ export class Peer {
 
   static async #start(host: Host, role: string, address: string, port: number, options: PeerOptions): Promise<Child> {
     const { language = "python", protocol = "mptcp", behaviour, bytes = 0 } = options;
-    const [program, ...first] = language === "c" ? [await (compiled ??= compile())] : ["python3", join(folder, "peer.py")];
-    return host.spawn(program!, [...first, role, address, `${port}`, protocol, behaviour, `${bytes}`]);
+    const args = [role, address, `${port}`, protocol, behaviour, `${bytes}`];
+    if (language === "python") return host.spawn("python3", [join(folder, "peer.py"), ...args]);
+    const target = await compile();
+    const child = host.spawn(join(target, "peer"), args);
+    child.ended.then(() => rmSync(target, { recursive: true, force: true }));
+    return child;
   }
 
   /** Starts a peer that listens. */
