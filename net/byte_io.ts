@@ -9,7 +9,7 @@
  */
 import { setImmediate } from "node:timers";
 import { type Channel, fromNodeError } from "../ffi/mod.ts";
-import { EAGAIN, EINTR, EPIPE } from "../kernel/errno.ts";
+import { EAGAIN, EBADF, EINTR, EPIPE } from "../kernel/errno.ts";
 import { MptcpError, systemError } from "../kernel/error.ts";
 
 /** How many bytes may move within one turn of the event loop, by requests that succeed at once. */
@@ -36,6 +36,12 @@ export function closedError(syscall: string): MptcpError {
 
 const EMPTY = new Uint8Array(0);
 
+/** Results of `recv` and `send` after which one waits. EBADF: the runtime has closed the descriptor, and `closed` will tell why. */
+const TRANSIENT: readonly number[] = [-EAGAIN, -EINTR, -EBADF];
+
+/** What the runtimes say of a write that had to go because the descriptor did. */
+const CANCELLED = /^(ECANCELED|ERR_STREAM_DESTROYED|ERR_SOCKET_CLOSED)$/;
+
 /** See the module's comment. */
 export class ByteIo {
   readonly #channel: Channel;
@@ -51,7 +57,10 @@ export class ByteIo {
   #writing = false;
   #ended = false;
   #writeEnded = false;
+  /** Broken both ways. */
   #error: unknown = null;
+  /** The peer does not read any more (EPIPE); what it sent can still be read. */
+  #writeError: unknown = null;
   #closed = false;
   #turnBytes = 0;
   #turnRequests = 0;
@@ -116,7 +125,8 @@ export class ByteIo {
   /** Writes all of `bytes`. */
   write(bytes: Uint8Array): Promise<number> {
     if (this.#closed) return Promise.reject(closedError("write"));
-    if (this.#error !== null) return Promise.reject(this.#error);
+    const broken = this.#error ?? this.#writeError;
+    if (broken !== null) return Promise.reject(broken);
     if (this.#writeEnded) return Promise.reject(systemError(EPIPE, "write", { detail: "closeWrite was called" }));
     if (bytes.length === 0) return Promise.resolve(0);
     let sent = 0;
@@ -126,7 +136,7 @@ export class ByteIo {
         this.#spend(count);
         return Promise.resolve(count);
       }
-      if (count < 0 && count !== -EAGAIN && count !== -EINTR) return Promise.reject(this.#fail(count, "send"));
+      if (count < 0 && !TRANSIENT.includes(count)) return Promise.reject(this.#fail(count, "send"));
       sent = Math.max(count, 0);
     }
     const total = bytes.length;
@@ -218,13 +228,12 @@ export class ByteIo {
     }
     const more = this.#channel.recv(count === 0 ? into : into.subarray(count));
     if (more > 0) return this.#spend(count + more);
-    if (count > 0) return this.#spend(count); // the end or the error, if it was one, comes again
-    if (more === 0) {
-      this.#ended = true;
-      return null;
-    }
-    if (more === -EAGAIN || more === -EINTR) return undefined;
-    throw this.#fail(more, "recv");
+    const error = more === 0 || TRANSIENT.includes(more) ? null : this.#fail(more, "recv");
+    if (more === 0) this.#ended = true;
+    // The kernel tells an error once, and then an end: what was kept here comes with the next read.
+    if (count > 0) return this.#spend(count);
+    if (error !== null) throw error;
+    return more === 0 ? null : undefined;
   }
 
   /** Asks the event loop for readiness, or for a turn when this one's budget is spent. */
@@ -245,14 +254,17 @@ export class ByteIo {
     this.#writing = true;
     const done = (error: unknown) => {
       if (this.#writes[0] !== request) return; // settled by close()
+      // Cancelled because the runtime has closed the descriptor: `closed` will tell why.
+      if (error && this.#channel.fd < 0 && CANCELLED.test((error as { code?: string }).code ?? "")) return;
       this.#writing = false;
       this.#writes.shift();
       this.#newTurn();
-      if (error) request.reject(this.#error ??= fromNodeError(error, "send"));
+      if (error) request.reject(this.#keep(fromNodeError(error, "send")));
       else request.resolve(0);
       this.#writeNext();
     };
-    if (this.#error !== null) return done(this.#error);
+    const broken = this.#error ?? this.#writeError;
+    if (broken !== null) return done(broken);
     if (request.bytes.length === 0) return done(null);
     if (this.#mayGoOn()) return this.#channel.write(request.bytes, done);
     setImmediate(() => {
@@ -265,7 +277,12 @@ export class ByteIo {
   }
 
   #fail(errno: number, syscall: string): unknown {
-    return this.#error ??= systemError(errno, syscall);
+    return this.#keep(systemError(errno, syscall));
+  }
+
+  #keep(error: unknown): unknown {
+    if ((error as { code?: string }).code === "EPIPE") return this.#writeError ??= error;
+    return this.#error ??= error;
   }
 
   #settleAll(error: (syscall: string) => unknown): void {

@@ -10,7 +10,7 @@ import { ipVersion } from "../kernel/ip.ts";
 import { localAddress } from "../paths/connection.ts";
 import { sockaddrOf } from "./address.ts";
 import { Conn } from "./conn.ts";
-import { unsupportedFallback } from "./fallback.ts";
+import { unsupportedFallback, watchCounters } from "./fallback.ts";
 import { Listener } from "./listener.ts";
 import { checkListenOptions, type ListenOptions } from "./options.ts";
 import { makeSocket } from "./socket.ts";
@@ -56,6 +56,7 @@ function listenerOn<C extends Conn>(
 ): Listener<C> {
   const { port, backlog = BACKLOG, reusePort = false, ipv6Only = false, mptcp } = options;
   const sockaddr = sockaddrOf(libc, address, port);
+  if (mptcp !== "off") watchCounters();
   const { fd, refused } = makeSocket(libc, version, options);
   try {
     check(libc.setInt(fd, SOL_SOCKET, SO_REUSEADDR, 1), "setsockopt");

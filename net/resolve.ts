@@ -27,7 +27,8 @@ export async function resolve(hostname: string): Promise<Candidate[]> {
   const version = ipVersion(hostname);
   if (version !== 0) return [{ address: hostname, version }];
   try {
-    const found = await lookup(hostname, { all: true });
+    // In the resolver's order (RFC 6724): Deno would put IPv4 first.
+    const found = await lookup(hostname, { all: true, order: "verbatim" });
     return interleave(found.map(({ address, family }) => ({ address, version: family === 6 ? 6 : 4 })));
   } catch (error) {
     const { code = "ENOTFOUND" } = error as { code?: string };

@@ -147,6 +147,21 @@ describe("a connection", () => {
     await assertRejects(() => ends.server.write(new Uint8Array(1)), MptcpError);
   });
 
+  it("never takes a reset for an end, however the bytes before it come", async () => {
+    for (let round = 0; round < 60; round++) {
+      await using ends = await pair();
+      await ends.server.closeWrite();
+      assertStrictEquals(await ends.client.read(new Uint8Array(1)), null);
+      const buffer = new Uint8Array(1 + (round * 7919) % 60_000);
+      const reading = (async () => {
+        while (await ends.server.read(buffer) !== null);
+      })();
+      await ends.client.write(pattern(1 + (round * 3719) % 90_000));
+      ends.client.reset();
+      assertEquals((await assertRejects(() => reading, MptcpError)).code, "ECONNRESET");
+    }
+  });
+
   it("tells a writer that the peer is gone", async () => {
     await using ends = await pair();
     const { pending } = await fill(ends.client);
