@@ -5,7 +5,7 @@
  * @module
  */
 import { F_DUPFD_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL } from "../kernel/constants.ts";
-import { EBADF, EINVAL } from "../kernel/errno.ts";
+import { EALREADY, EBADF, EINPROGRESS, EINVAL } from "../kernel/errno.ts";
 import type { RawCalls } from "./symbols.ts";
 
 const BAD_FD = -EBADF;
@@ -53,8 +53,18 @@ export class Libc {
     return isFd(fd) ? this.#raw.listen(fd, backlog) : BAD_FD;
   }
 
+  /**
+   * Begins to connect: 0 when it is done, `-EINPROGRESS` when it is under way.
+   *
+   * A non-blocking connect always says that it is under way at first, also to a peer on the same host, which has answered by
+   * then. Asked again, the kernel says so, and a wait is saved.
+   */
   connect(fd: number, address: Uint8Array): number {
-    return isFd(fd) ? this.#raw.connect(fd, address, address.length) : BAD_FD;
+    if (!isFd(fd)) return BAD_FD;
+    const result = this.#raw.connect(fd, address, address.length);
+    if (result !== -EINPROGRESS) return result;
+    const again = this.#raw.connect(fd, address, address.length);
+    return again === -EALREADY ? -EINPROGRESS : again;
   }
 
   /** Accepts without telling the peer's address: `getpeername` is asked when somebody wants it. */

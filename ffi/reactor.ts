@@ -13,6 +13,7 @@ import {
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
 } from "../kernel/constants.ts";
+import { EEXIST } from "../kernel/errno.ts";
 import { check } from "../kernel/error.ts";
 import { struct, u32, u64, viewOf } from "../kernel/struct.ts";
 import type { Libc } from "./libc.ts";
@@ -66,8 +67,8 @@ export class Reactor {
   wait(fd: number, events: number, ref = true): Promise<number> {
     return new Promise((resolve, reject) => {
       const armed = events | EPOLLONESHOT;
-      let result = this.#control(EPOLL_CTL_MOD, fd, armed);
-      if (result < 0) result = this.#control(EPOLL_CTL_ADD, fd, armed);
+      let result = this.#control(EPOLL_CTL_ADD, fd, armed);
+      if (result === -EEXIST) result = this.#control(EPOLL_CTL_MOD, fd, armed); // a listener, waited for before
       if (result < 0) return reject(check(result, "epoll_ctl"));
       this.#waiters.set(fd, { resolve, ref });
       if (this.#call === null) this.#loop();

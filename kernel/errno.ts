@@ -30,6 +30,7 @@ const TABLE: readonly (readonly [number: number, name: string, meaning: string])
   [34, "ERANGE", "result out of range"],
   [38, "ENOSYS", "the kernel does not have this call"],
   [71, "EPROTO", "protocol error"],
+  [74, "EBADMSG", "malformed message"],
   [75, "EOVERFLOW", "value too large"],
   [88, "ENOTSOCK", "not a socket"],
   [89, "EDESTADDRREQ", "destination address required"],
@@ -87,8 +88,11 @@ export const EACCES = 13;
 export const EEXIST = 17;
 export const EINVAL = 22;
 export const EPIPE = 32;
+export const EBADMSG = 74;
+export const EOVERFLOW = 75;
 export const ENOPROTOOPT = 92;
 export const EPROTONOSUPPORT = 93;
 export const EOPNOTSUPP = 95;
+export const EALREADY = 114;
 export const EINPROGRESS = 115;
 export const ECANCELED = 125;
