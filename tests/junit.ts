@@ -20,16 +20,18 @@ function unescape(text: string): string {
 
 /** Counts the test cases of a JUnit file. */
 export function parseJunit(xml: string): Outcome {
-  const cases = [...xml.matchAll(/<testcase\b((?:[^>"]|"[^"]*")*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)].map(([, attributes = "", body = ""]) => {
-    const attribute = (name: string) => unescape(new RegExp(`\\b${name}="([^"]*)"`).exec(attributes)?.[1] ?? "");
-    const reason = /<skipped\b[^>]*\bmessage="([^"]*)"/.exec(body)?.[1];
-    return {
-      name: attribute("name"),
-      failed: body.includes("<failure") || body.includes("<error"),
-      skipped: body.includes("<skipped"),
-      reason: reason && reason !== "true" ? unescape(reason) : "",
-    };
-  });
+  const cases = [...xml.matchAll(/<testcase\b((?:[^>"]|"[^"]*")*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)].map(
+    ([, attributes = "", body = ""]) => {
+      const attribute = (name: string) => unescape(new RegExp(`\\b${name}="([^"]*)"`).exec(attributes)?.[1] ?? "");
+      const reason = /<skipped\b[^>]*\bmessage="([^"]*)"/.exec(body)?.[1];
+      return {
+        name: attribute("name"),
+        failed: body.includes("<failure") || body.includes("<error"),
+        skipped: body.includes("<skipped"),
+        reason: reason && reason !== "true" ? unescape(reason) : "",
+      };
+    },
+  );
   const names = cases.map(({ name }) => name);
   // Deno counts a `describe` as a test of its own, named like the beginning of its tests' names.
   const tests = cases.filter(({ name }) => !names.some((other) => other.startsWith(`${name} > `)));
