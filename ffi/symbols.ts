@@ -5,6 +5,8 @@
  * @module
  */
 
+import { debugs, traced } from "./debug.ts";
+
 /**
  * How an argument or a result crosses the boundary. `buffer` is a pointer to bytes of ours, or null. A `ssize_t` result is
  * declared `i32`: no call here moves 2 GiB at once (`libc.ts` sees to it), and a number costs less than a bigint.
@@ -90,7 +92,8 @@ export function bindCalls(
   const calls: Partial<RawCalls> = {};
   for (const [name, { args }] of Object.entries(SYMBOLS)) {
     if ((SPECIAL as readonly string[]).includes(name)) continue;
-    calls[name as CallName] = withErrno(functions[name]!, args.length, errno);
+    const call = withErrno(functions[name]!, args.length, errno);
+    calls[name as CallName] = debugs("ffi") ? traced(name, call) : call;
   }
   return calls as RawCalls;
 }

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { existsSync } from "node:fs";
 import { describe, it } from "node:test";
 import { run, runtime } from "./program.ts";
@@ -52,6 +52,15 @@ describe("a process", () => {
        console.log("leaving"); process.exit(0);`,
       "leaving",
     );
+  });
+
+  it("prints its system calls when MPTCP_DEBUG=ffi", () => {
+    const { code, stdout, stderr } = run(`${START} client.close(); server.close(); listener.close();`, {
+      MPTCP_DEBUG: "ffi",
+    });
+    assertEquals([code, stdout], [0, ""]);
+    assert(/^mptcp ffi: socket\(2, \d+, 262\) = \d+$/m.test(stderr), stderr);
+    assert(/^mptcp ffi: connect\(\d+, \[16\]0200[0-9a-f]+, 16\) = /m.test(stderr), stderr);
   });
 
   it("prints nothing of its own", () => {
