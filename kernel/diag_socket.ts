@@ -100,7 +100,7 @@ export interface MptcpDiagSocket extends DiagSocket {
 
 /** A TCP socket, which may be a subflow. */
 export interface TcpDiagSocket extends DiagSocket {
-  /** `INET_DIAG_INFO`, see {@linkcode decodeTcpSocket}. */
+  /** What the kernel tells about its TCP; not decoded unless asked for. `INET_DIAG_INFO` */
   tcpInfo?: TcpInfo;
   /** The name of the congestion control. `INET_DIAG_CONG` */
   congestion?: string;
@@ -195,15 +195,18 @@ export function decodeMptcpSocket(message: NetlinkMessage): MptcpDiagSocket {
 /**
  * Decodes a TCP socket, of `encodeDumpTcp` or `encodeGetTcp`.
  *
+ * @param message One message of the answer.
+ * @param withInfo Whether to decode `tcpInfo` too. Its sixty fields take longer than all the rest: for a long list better
+ * leave it out, and call {@linkcode decodeTcpSocketInfo} for those that somebody looks at. @default {true}
  * @throws {MptcpError} `EBADMSG`, when the message is malformed.
  */
-export function decodeTcpSocket(message: NetlinkMessage): TcpDiagSocket {
+export function decodeTcpSocket(message: NetlinkMessage, withInfo = true): TcpDiagSocket {
   const socket: TcpDiagSocket = decodeHead(message);
   const attributes = messageAttributes(message, MSG_SIZE);
   while (attributes.next()) {
     switch (attributes.type) {
       case INET_DIAG_INFO:
-        socket.tcpInfo = decodeTcpInfo(message.view, attributes.start, attributes.size);
+        if (withInfo) socket.tcpInfo = decodeTcpInfo(message.view, attributes.start, attributes.size);
         break;
       case INET_DIAG_CONG:
         socket.congestion = attributes.cstring();
@@ -216,6 +219,15 @@ export function decodeTcpSocket(message: NetlinkMessage): TcpDiagSocket {
     }
   }
   return socket;
+}
+
+/** Decodes the `tcpInfo` of a TCP socket, which {@linkcode decodeTcpSocket} was told to leave out. */
+export function decodeTcpSocketInfo(message: NetlinkMessage): TcpInfo | undefined {
+  const attributes = messageAttributes(message, MSG_SIZE);
+  while (attributes.next()) {
+    if (attributes.type === INET_DIAG_INFO) return decodeTcpInfo(message.view, attributes.start, attributes.size);
+  }
+  return undefined;
 }
 
 function takeUlp(socket: TcpDiagSocket, attributes: AttributeDecoder): void {

@@ -127,17 +127,17 @@ export function decodeMessages(datagram: Uint8Array): NetlinkMessage[] {
   for (let at = 0; at < datagram.length;) {
     const left = datagram.length - at;
     if (left < NLMSG_HDRLEN) throw malformed("a netlink datagram", `${left} bytes are left over at ${at}`);
-    const header = HEADER.decode(view, at, NLMSG_HDRLEN);
-    const length = header.nlmsg_len!;
+    // Read directly, not by the table: a dump has thousands of these.
+    const length = view.getUint32(at, HOST_LITTLE_ENDIAN);
     if (length < NLMSG_HDRLEN || length > left) {
       const why = `the message at ${at} claims ${length} bytes, where ${NLMSG_HDRLEN} to ${left} are possible`;
       throw malformed("a netlink datagram", why);
     }
     messages.push({
-      type: header.nlmsg_type!,
-      flags: header.nlmsg_flags!,
-      sequence: header.nlmsg_seq!,
-      portId: header.nlmsg_pid!,
+      type: view.getUint16(at + 4, HOST_LITTLE_ENDIAN),
+      flags: view.getUint16(at + 6, HOST_LITTLE_ENDIAN),
+      sequence: view.getUint32(at + 8, HOST_LITTLE_ENDIAN),
+      portId: view.getUint32(at + 12, HOST_LITTLE_ENDIAN),
       bytes: datagram,
       view,
       start: at + NLMSG_HDRLEN,
