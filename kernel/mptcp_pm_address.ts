@@ -140,7 +140,7 @@ export function checkEndpoint(endpoint: EndpointInit): void {
   }
 }
 
-/** What goes into a nested address; what is absent is left out. */
+/** What goes into a nested address; what is absent is left out. An address that is there must be one. */
 export interface PmAddress {
   /** `MPTCP_PM_ADDR_ATTR_ID` */
   id?: number | undefined;
@@ -180,8 +180,8 @@ export function sameFamily(local: string, remote: string): [local: string, remot
 
 /** Adds the attributes of an address. An id alone comes without a family, else the kernel asks for the address too. */
 export function encodePmAddress(nest: AttributeEncoder, given: PmAddress): void {
-  const { id, address, port, flags, interfaceIndex } = given;
-  const bytes = address === undefined ? null : addressBytes(address);
+  const { id, port, flags, interfaceIndex } = given;
+  const bytes = "address" in given ? addressBytes(given.address) : null;
   if (port !== undefined) checkInteger("port", port, 1, 65535);
   if (interfaceIndex !== undefined) checkInteger("interfaceIndex", interfaceIndex, 1, 0x7fffffff);
   if (bytes !== null) nest.u16(MPTCP_PM_ADDR_ATTR_FAMILY, bytes.length === 4 ? AF_INET : AF_INET6);
