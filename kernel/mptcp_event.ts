@@ -14,15 +14,25 @@ import type { PathEvent, ResetReason, SubflowError } from "./mptcp_event_types.t
 
 export type * from "./mptcp_event_types.ts";
 
+/** `enum mptcp_event_type`: see `CreatedEvent` */
 export const MPTCP_EVENT_CREATED = 1;
+/** … see `EstablishedEvent` */
 export const MPTCP_EVENT_ESTABLISHED = 2;
+/** … see `ClosedEvent` */
 export const MPTCP_EVENT_CLOSED = 3;
+/** … see `AnnouncedEvent` */
 export const MPTCP_EVENT_ANNOUNCED = 6;
+/** … see `RemovedEvent` */
 export const MPTCP_EVENT_REMOVED = 7;
+/** … see `SubflowEstablishedEvent` */
 export const MPTCP_EVENT_SUB_ESTABLISHED = 10;
+/** … see `SubflowClosedEvent` */
 export const MPTCP_EVENT_SUB_CLOSED = 11;
+/** … see `SubflowPriorityEvent` */
 export const MPTCP_EVENT_SUB_PRIORITY = 13;
+/** … see `ListenerCreatedEvent` */
 export const MPTCP_EVENT_LISTENER_CREATED = 15;
+/** … see `ListenerClosedEvent` */
 export const MPTCP_EVENT_LISTENER_CLOSED = 16;
 
 const KNOWN: ReadonlySet<number> = new Set([

@@ -36,17 +36,27 @@ export const MPTCP_PM_EV_GRP_NAME = "mptcp_pm_events";
 /** `#define MPTCP_PM_VER 1` */
 export const MPTCP_PM_VER = 1;
 
-// enum of commands, <linux/mptcp_pm.h>
+/** Commands of `<linux/mptcp_pm.h>`: add an endpoint. */
 export const MPTCP_PM_CMD_ADD_ADDR = 1;
+/** … remove an endpoint */
 export const MPTCP_PM_CMD_DEL_ADDR = 2;
+/** … one endpoint, or all */
 export const MPTCP_PM_CMD_GET_ADDR = 3;
+/** … remove all endpoints */
 export const MPTCP_PM_CMD_FLUSH_ADDRS = 4;
+/** … set the limits */
 export const MPTCP_PM_CMD_SET_LIMITS = 5;
+/** … ask for the limits */
 export const MPTCP_PM_CMD_GET_LIMITS = 6;
+/** … change the flags of an endpoint or of a subflow */
 export const MPTCP_PM_CMD_SET_FLAGS = 7;
+/** … announce an address to a peer */
 export const MPTCP_PM_CMD_ANNOUNCE = 8;
+/** … withdraw an address from a peer */
 export const MPTCP_PM_CMD_REMOVE = 9;
+/** … open a subflow */
 export const MPTCP_PM_CMD_SUBFLOW_CREATE = 10;
+/** … close a subflow */
 export const MPTCP_PM_CMD_SUBFLOW_DESTROY = 11;
 
 /** nested address; the same number as `MPTCP_PM_ENDPOINT_ADDR` */

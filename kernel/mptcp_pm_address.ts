@@ -192,6 +192,11 @@ export function encodePmAddress(nest: AttributeEncoder, given: PmAddress): void 
   if (interfaceIndex !== undefined) nest.s32(MPTCP_PM_ADDR_ATTR_IF_IDX, interfaceIndex);
 }
 
+/** IPv6 as text; IPv4-mapped addresses stay so, as the kernel tells them from IPv4, but readable. */
+function textOf(bytes: Uint8Array): string {
+  return isV4Mapped(bytes) ? `::ffff:${formatIPv4(bytes, 12)}` : formatIPv6(bytes);
+}
+
 /** Decodes an endpoint. */
 export function decodePmAddress(nest: AttributeDecoder): Endpoint {
   let id: number | undefined;
@@ -208,7 +213,7 @@ export function decodePmAddress(nest: AttributeDecoder): Endpoint {
         address = formatIPv4(nest.bytes(4));
         break;
       case MPTCP_PM_ADDR_ATTR_ADDR6:
-        address = formatIPv6(nest.bytes(16));
+        address = textOf(nest.bytes(16));
         break;
       case MPTCP_PM_ADDR_ATTR_PORT:
         port = nest.u16();
@@ -240,6 +245,7 @@ export function decodePmAddress(nest: AttributeDecoder): Endpoint {
 
 /**
  * How a command writes an address of a subflow that an event or a dump told: IPv4 of an IPv6 socket as `::ffff:192.0.2.1`.
+ * MPTCP_PM_CMD_SUBFLOW_DESTROY finds a subflow by its socket's own family only, which may differ from the connection's.
  *
  * @param family The family of the subflow's socket.
  */

@@ -28,8 +28,7 @@ export type EndpointKey =
 /** One end of a subflow, in commands. */
 export interface SubflowEnd {
   /**
-   * IPv4 or IPv6. Write IPv4 as `::ffff:192.0.2.1` for a subflow of an IPv6 socket that speaks IPv4 from its start, which
-   * the kernel finds by no other name.
+   * IPv4 or IPv6; for a subflow that exists as its socket has it, see `commandAddress`.
    */
   address: string;
   /** 1 to 65535 */

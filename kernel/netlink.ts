@@ -9,11 +9,15 @@ import { type MptcpError, type MptcpErrorOptions, systemError } from "./error.ts
 import { AttributeDecoder, malformed, netlinkAlign } from "./netlink_attributes.ts";
 import { HOST_LITTLE_ENDIAN, struct, u16, u32, viewOf } from "./struct.ts";
 
-// <linux/socket.h> and <linux/netlink.h>: what the socket is made with
+/** `<linux/socket.h>`: the family of the socket */
 export const AF_NETLINK = 16;
+/** `<linux/socket.h>`: the level of its options */
 export const SOL_NETLINK = 270;
+/** Protocol of links, addresses and routes. */
 export const NETLINK_ROUTE = 0;
+/** Protocol of sockets. */
 export const NETLINK_SOCK_DIAG = 4;
+/** Protocol of the families that have a name, `mptcp_pm` among them. */
 export const NETLINK_GENERIC = 16;
 /** Socket option: join a group; needs CAP_NET_ADMIN for `mptcp_pm_events`. */
 export const NETLINK_ADD_MEMBERSHIP = 1;

@@ -10,11 +10,17 @@ import { encodeMessage, messageAttributes, type NetlinkMessage, NLM_F_DUMP, NLM_
 import { AttributeEncoder } from "./netlink_attributes.ts";
 import { s32, struct, u16, u32, u8 } from "./struct.ts";
 
+/** A link is there, or changed. */
 export const RTM_NEWLINK = 16;
+/** A link is gone. */
 export const RTM_DELLINK = 17;
+/** Asks for links. */
 export const RTM_GETLINK = 18;
+/** An address is there, or changed. */
 export const RTM_NEWADDR = 20;
+/** An address is gone. */
 export const RTM_DELADDR = 21;
+/** Asks for addresses. */
 export const RTM_GETADDR = 22;
 
 /** Group of link notifications; free for all to join. */
@@ -51,11 +57,11 @@ export const IFF_RUNNING = 0x40;
 /** … the driver sees a carrier */
 export const IFF_LOWER_UP = 0x10000;
 
-/** `IF_OPER_*` of `<linux/if.h>`, RFC 2863, by number */
-const OPERSTATES = ["unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up"] as const;
-
 /** The state of a link, RFC 2863. Interfaces without a carrier, such as `lo`, are `"unknown"` while they work. */
-export type OperState = typeof OPERSTATES[number];
+export type OperState = "unknown" | "notpresent" | "down" | "lowerlayerdown" | "testing" | "dormant" | "up";
+
+/** `IF_OPER_*` of `<linux/if.h>` by number */
+const OPERSTATES: readonly OperState[] = ["unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up"];
 
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;

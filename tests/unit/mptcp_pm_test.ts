@@ -183,6 +183,12 @@ describe("mptcp_pm endpoints", () => {
     }));
   });
 
+  it("may be IPv4-mapped, and stay so", () => {
+    const encoded = pm.encodeAddEndpoint(FAMILY, { address: "::ffff:192.0.2.1", id: 1 });
+    assertEquals(pm.decodeEndpoint(decodeMessages(encoded)[0]!).address, "::ffff:192.0.2.1");
+    assertEquals(encoded[28], 10); // AF_INET6
+  });
+
   it("have flags by name and by number; the name wins", () => {
     const bits = (init: Omit<EndpointInit, "address">) =>
       pm.decodeEndpoint(decodeMessages(pm.encodeAddEndpoint(FAMILY, { address: "::1", id: 1, ...init }))[0]!).flags;
