@@ -19,6 +19,7 @@
  */
 export { MptcpError, type MptcpErrorOptions } from "./kernel/error.ts";
 export type { MptcpInfo } from "./kernel/mptcp_info.ts";
+export type { Endpoint, EndpointFlags, EndpointInit, EndpointKey, Limits, SubflowEnd } from "./kernel/mptcp_pm.ts";
 export type { Addr } from "./kernel/sockaddr.ts";
 export type { TcpInfo } from "./kernel/tcp_info.ts";
 export { Conn } from "./net/conn.ts";
@@ -30,4 +31,12 @@ export type { ConnectOptions, ListenOptions, MptcpMode, SocketOptions } from "./
 export { connectTls, type ConnectTlsOptions, listenTls, type ListenTlsOptions, TlsConn } from "./net/tls.ts";
 export type { Subflow } from "./paths/connection.ts";
 export { counters } from "./paths/counters.ts";
+export {
+  type Announcement,
+  type NewEndpoint,
+  type NewSubflow,
+  PathManager,
+  type SubflowAddress,
+} from "./paths/path_manager.ts";
+export { connections, type ConnectionSubflow, type MptcpConnection } from "./paths/sockets.ts";
 export { type Support, support } from "./paths/support.ts";

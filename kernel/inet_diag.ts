@@ -145,18 +145,18 @@ function exactRequest(id: SocketId, extensions: readonly number[]): Uint8Array<A
     throw new RangeError(`Cannot name a socket by cookie ${cookie}: it must be the one that a dump told, never a wildcard`);
   }
   checkInteger("interfaceIndex", interfaceIndex, 0, 0x7fffffff);
+  const bytes = dumpRequest(family, { states: 0xffffffff, extensions });
+  writeAddresses(bytes, family, local, remote);
+  REQUEST.encode(viewOf(bytes), 0, { idiag_if: interfaceIndex, idiag_cookie: cookie });
+  return bytes;
+}
+
+function writeAddresses(request: Uint8Array, family: 4 | 6, local: Addr, remote: Addr): void {
   checkInteger("local port", local.port, 1, 65535);
   checkInteger("remote port", remote.port, 1, 65535);
-  const bytes = dumpRequest(family, { states: 0xffffffff, extensions });
-  REQUEST.encode(viewOf(bytes), 0, {
-    idiag_sport: local.port,
-    idiag_dport: remote.port,
-    idiag_if: interfaceIndex,
-    idiag_cookie: cookie,
-  });
-  bytes.set(addressBytes(local.hostname, family), SRC_OFFSET);
-  bytes.set(addressBytes(remote.hostname, family), DST_OFFSET);
-  return bytes;
+  REQUEST.encode(viewOf(request), 0, { idiag_sport: local.port, idiag_dport: remote.port });
+  request.set(addressBytes(local.hostname, family), SRC_OFFSET);
+  request.set(addressBytes(remote.hostname, family), DST_OFFSET);
 }
 
 function addressBytes(hostname: string, family: 4 | 6): Uint8Array {
@@ -174,6 +174,17 @@ function addressBytes(hostname: string, family: 4 | 6): Uint8Array {
  */
 export function encodeGetTcp(id: SocketId, extensions: readonly number[] = [INET_DIAG_INFO]): Uint8Array<ArrayBuffer> {
   return encodeMessage(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, exactRequest(id, extensions));
+}
+
+/**
+ * Encodes the request for the TCP socket between two addresses, whatever its cookie; ENOENT if there is none that is not
+ * bound to an interface. To look only: where there is no such connection, the kernel may answer with a listener.
+ */
+export function encodeFindTcp(family: 4 | 6, local: Addr, remote: Addr): Uint8Array<ArrayBuffer> {
+  const bytes = dumpRequest(family, { states: 0xffffffff });
+  writeAddresses(bytes, family, local, remote);
+  REQUEST.encode(viewOf(bytes), 0, { idiag_cookie: NO_COOKIE });
+  return encodeMessage(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, bytes);
 }
 
 /**

@@ -38,6 +38,7 @@ import { type Addr, decodeSockaddr, SOCKADDR_STORAGE_SIZE } from "../kernel/sock
 import { decodeSubflowData, encodeSubflowData, SUBFLOW_ADDRS_SIZE, SUBFLOW_DATA_SIZE } from "../kernel/subflow_data.ts";
 import { viewOf } from "../kernel/struct.ts";
 import { decodeTcpInfo, TCP_INFO_SIZE, type TcpInfo } from "../kernel/tcp_info.ts";
+import { findSubflow, isBackup } from "./sockets.ts";
 
 /** One TCP path of a connection. */
 export interface Subflow {
@@ -50,12 +51,15 @@ export interface Subflow {
   local: Addr;
   /** The peer's end. */
   remote: Addr;
-  /** The id of the local address, as path-manager commands use it; `undefined` where the kernel will not tell. */
-  localId: number | undefined;
-  /** The id of the peer's address; `undefined` where the kernel will not tell. */
-  remoteId: number | undefined;
-  /** Used only while no other subflow works; `undefined` where the kernel will not tell. */
-  backup: boolean | undefined;
+  /**
+   * The id of the local address, as path-manager commands use it. It and the next two are asked of the kernel when they are
+   * looked at first; `undefined` where it will not tell (up to Linux 6.12 without CAP_NET_ADMIN), and when the subflow is gone.
+   */
+  readonly localId: number | undefined;
+  /** The id of the peer's address. */
+  readonly remoteId: number | undefined;
+  /** Used only while no other subflow works: either side said so. */
+  readonly backup: boolean | undefined;
   /** The TCP state under the name that `ss` prints, such as `"ESTABLISHED"`. */
   state: string;
   /** What the kernel tells about the subflow's TCP. */
@@ -203,9 +207,42 @@ export function subflows(fd: number): Subflow[] {
   return [toSubflow({ id: 0, local: localAddress(fd), remote: peerAddress(fd), tcpInfo: info })];
 }
 
+/**
+ * What the subflow's own row does not tell is asked of sock_diag, and only when somebody looks: it costs more than all the
+ * rest.
+ */
 function toSubflow({ id, local, remote, tcpInfo }: SubflowRow): Subflow {
-  const state = TCP_STATES[tcpInfo.state ?? 0] ?? "UNKNOWN";
-  return { id, local, remote, localId: undefined, remoteId: undefined, backup: undefined, state, tcpInfo };
+  let asked: ReturnType<typeof findSubflow> | undefined;
+  const diag = () => {
+    if (asked === undefined) asked = id === 0 ? null : askSubflow(local, remote);
+    return asked?.subflow;
+  };
+  return {
+    id,
+    local,
+    remote,
+    get localId() {
+      return diag()?.idLocal;
+    },
+    get remoteId() {
+      return diag()?.idRemote;
+    },
+    get backup() {
+      const found = diag();
+      return found && isBackup(found);
+    },
+    state: TCP_STATES[tcpInfo.state ?? 0] ?? "UNKNOWN",
+    tcpInfo,
+  };
+}
+
+/** As `findSubflow`, but a host that does not tell (no sock_diag, a policy) is no failure here. */
+function askSubflow(local: Addr, remote: Addr): ReturnType<typeof findSubflow> {
+  try {
+    return findSubflow(local, remote);
+  } catch {
+    return null;
+  }
 }
 
 /** The one entry of a connection whose kernel cannot be asked: plain TCP on a host without FFI. */

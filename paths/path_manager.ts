@@ -1,0 +1,316 @@
+/**
+ * The host's path manager: endpoints and limits of the kernel's, and the commands for connections whose paths a program
+ * manages.
+ *
+ * @module
+ */
+import { system } from "../ffi/mod.ts";
+import { decodeFamily, encodeGetFamily, type GenlFamily } from "../kernel/genl.ts";
+import { MptcpError, type MptcpErrorOptions } from "../kernel/error.ts";
+import { formatIPv6, parseIPv6 } from "../kernel/ip.ts";
+import {
+  decodeEndpoint,
+  decodeLimits,
+  encodeAddEndpoint,
+  encodeAnnounce,
+  encodeCreateSubflow,
+  encodeDestroySubflow,
+  encodeDumpEndpoints,
+  encodeFlushEndpoints,
+  encodeGetLimits,
+  encodeRemoveEndpoint,
+  encodeSetEndpointFlags,
+  encodeSetLimits,
+  encodeSetSubflowBackup,
+  encodeWithdraw,
+  type Endpoint,
+  type EndpointInit,
+  type EndpointKey,
+  type Limits,
+  MPTCP_PM_NAME,
+  type SubflowEnd,
+} from "../kernel/mptcp_pm.ts";
+import { NETLINK_GENERIC } from "../kernel/netlink.ts";
+import { NetlinkSocket } from "./netlink_socket.ts";
+import { sysctl } from "./proc.ts";
+
+/** An endpoint to be made, its interface by name or by index. */
+export interface NewEndpoint extends EndpointInit {
+  /**
+   * Bind subflows to the interface of this name.
+   *
+   * @default {undefined} as routing says
+   */
+  interface?: string;
+}
+
+/** One subflow of a connection under the userspace path manager. */
+export interface SubflowAddress {
+  /** The connection's local token, `conn.token`. */
+  token: number;
+  /** Our end. */
+  local: SubflowEnd;
+  /** The peer's end. */
+  remote: SubflowEnd;
+}
+
+/** A subflow to be made on a connection under the userspace path manager. */
+export interface NewSubflow {
+  /** The connection's local token, `conn.token`. */
+  token: number;
+  /** One of the host's addresses. */
+  localAddress: string;
+  /** The id of that address in this connection, 1 to 255: one address, one id. */
+  localId: number;
+  /**
+   * The local port.
+   *
+   * @default {undefined} the kernel picks one
+   */
+  localPort?: number;
+  /** One of the peer's addresses. */
+  remoteAddress: string;
+  /** The peer's port. */
+  remotePort: number;
+  /** Bind the subflow to the interface of this name. */
+  interface?: string;
+  /**
+   * Ask the peer to use it as a backup only.
+   *
+   * @default {false}
+   */
+  backup?: boolean;
+}
+
+/** An address to announce to the peer of a connection under the userspace path manager. */
+export interface Announcement {
+  /** The connection's local token, `conn.token`. */
+  token: number;
+  /** One of the host's addresses. */
+  address: string;
+  /** The id of that address in this connection, 1 to 255. */
+  id: number;
+  /**
+   * The port of a listener there.
+   *
+   * @default {undefined} the connection's own
+   */
+  port?: number;
+}
+
+/** Finds the generic netlink family `mptcp_pm`: its number and its groups, which the kernel gives out when it starts. */
+export function mptcpPmFamily(socket: NetlinkSocket): GenlFamily {
+  try {
+    const { messages: [message] } = socket.request(encodeGetFamily(MPTCP_PM_NAME), "find mptcp_pm");
+    if (message) return decodeFamily(message);
+  } catch (error) {
+    if ((error as { code?: string }).code !== "ENOENT") throw error;
+  }
+  throw new MptcpError("EOPNOTSUPP", "Cannot find mptcp_pm: this kernel has no MPTCP", { syscall: "netlink" });
+}
+
+/**
+ * The path manager of this network namespace. Reading needs no privileges; changing needs CAP_NET_ADMIN over the namespace,
+ * which `unshare -Urn` gives to anyone in a namespace of one's own.
+ *
+ * @example List endpoints and limits, as `ip mptcp endpoint` and `ip mptcp limits` do
+ * ```ts
+ * import { PathManager } from "@mptcp/mptcp";
+ *
+ * using paths = PathManager.open();
+ * console.log(paths.mode, paths.limits(), paths.endpoints());
+ * ```
+ */
+export class PathManager implements Disposable {
+  readonly #socket: NetlinkSocket;
+  readonly #family: number;
+
+  private constructor(socket: NetlinkSocket, family: number) {
+    this.#socket = socket;
+    this.#family = family;
+  }
+
+  /**
+   * Opens it.
+   *
+   * @throws {MptcpError} `EOPNOTSUPP`, when the kernel has no MPTCP.
+   */
+  static open(): PathManager {
+    const socket = new NetlinkSocket(NETLINK_GENERIC);
+    try {
+      return new PathManager(socket, mptcpPmFamily(socket).id);
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
+  }
+
+  /** Who manages the paths of connections that begin now: `net.mptcp.path_manager`, before Linux 6.15 `pm_type`. */
+  get mode(): "kernel" | "userspace" {
+    return sysctl("path_manager") === "userspace" || sysctl("pm_type") === "1" ? "userspace" : "kernel";
+  }
+
+  /** The endpoints, as `ip mptcp endpoint show`. */
+  endpoints(): Endpoint[] {
+    return this.#request(encodeDumpEndpoints(this.#family), "list endpoints").map(decodeEndpoint);
+  }
+
+  /**
+   * Adds an endpoint, as `ip mptcp endpoint add`. It acts on live connections at once: `subflow` opens, `signal` announces.
+   *
+   * @returns The endpoint as the kernel has it, with the id that it picked.
+   * @throws {MptcpError} `EEXIST` for an address that is there, `EBUSY` for such an id, `ERANGE` when there are too many.
+   */
+  addEndpoint(endpoint: NewEndpoint): Endpoint {
+    const { interface: name, ...init } = endpoint;
+    const interfaceIndex = name === undefined ? init.interfaceIndex : interfaceOf(name);
+    const message = encodeAddEndpoint(
+      this.#family,
+      interfaceIndex === undefined ? init : { ...init, interfaceIndex },
+    );
+    this.#command(message, "add an endpoint", `ip mptcp endpoint add ${init.address}${name ? ` dev ${name}` : ""} …`);
+    const port = init.port ?? 0;
+    const added = this.endpoints().find((each) => sameAddress(each.address, init.address) && (each.port ?? 0) === port);
+    if (added === undefined) throw new MptcpError("ENOENT", `Cannot find endpoint ${init.address}: somebody removed it`);
+    return added;
+  }
+
+  /**
+   * Removes an endpoint, as `ip mptcp endpoint delete`: its subflows are closed, in all connections, and the address is
+   * withdrawn from their peers.
+   *
+   * @param id The endpoint's id, 1 to 255.
+   * @throws {MptcpError} `EINVAL` "address not found".
+   */
+  removeEndpoint(id: number): void {
+    this.#command(encodeRemoveEndpoint(this.#family, { id }), "remove an endpoint", `ip mptcp endpoint delete id ${id}`);
+  }
+
+  /** Removes all endpoints, also those that others made: `ip mptcp endpoint flush`. */
+  flushEndpoints(): void {
+    this.#command(encodeFlushEndpoints(this.#family), "flush the endpoints", "ip mptcp endpoint flush");
+  }
+
+  /**
+   * Changes an endpoint's priority or mesh, as `ip mptcp endpoint change`: live subflows too, in all connections (MP_PRIO).
+   * A flag that is not given stays as it is.
+   *
+   * @param key The endpoint's id, or its address and port.
+   */
+  setEndpointFlags(key: number | EndpointKey, flags: { backup?: boolean; fullmesh?: boolean }): void {
+    const wanted: EndpointKey = typeof key === "number" ? { id: key } : key;
+    const { id, address, port } = wanted as { id?: number; address?: string; port?: number };
+    // The kernel assigns both flags: what is not given must be told as it is.
+    const now = this.endpoints().find((each) =>
+      id === undefined ? sameAddress(each.address, address!) && each.port === port : each.id === id
+    );
+    const assigned = {
+      backup: flags.backup ?? now?.backup ?? false,
+      fullmesh: flags.fullmesh ?? now?.fullmesh ?? false,
+    };
+    const message = encodeSetEndpointFlags(this.#family, wanted, assigned);
+    const name = id === undefined ? address : `id ${id}`;
+    this.#command(message, "change an endpoint", `ip mptcp endpoint change ${name} …`);
+  }
+
+  /** The limits for each connection, as `ip mptcp limits show`. */
+  limits(): Limits {
+    const [message] = this.#request(encodeGetLimits(this.#family), "get the limits");
+    if (message === undefined) throw new MptcpError("EBADMSG", "Cannot get the limits: the kernel sent none");
+    return decodeLimits(message);
+  }
+
+  /**
+   * Sets limits, as `ip mptcp limits set`; one that is not given stays. They count for connections to come.
+   *
+   * @throws {MptcpError} `EINVAL`, for more than the kernel allows (8 on Linux 6.18).
+   */
+  setLimits(limits: Partial<Limits>): void {
+    this.#command(encodeSetLimits(this.#family, limits), "set the limits", "ip mptcp limits set …");
+  }
+
+  /**
+   * Begins a subflow of a connection under the userspace path manager. When this returns, its SYN was sent; an event tells
+   * whether it was established.
+   */
+  createSubflow(subflow: NewSubflow): void {
+    const { token, localAddress, localId, localPort, remoteAddress, remotePort, interface: name, backup } = subflow;
+    const message = encodeCreateSubflow(this.#family, token, {
+      address: localAddress,
+      id: localId,
+      port: localPort,
+      interfaceIndex: name === undefined ? undefined : interfaceOf(name),
+      backup,
+    }, { address: remoteAddress, port: remotePort });
+    this.#command(message, "create a subflow");
+  }
+
+  /** Closes a subflow of a connection under the userspace path manager. */
+  destroySubflow({ token, local, remote }: SubflowAddress): void {
+    this.#command(encodeDestroySubflow(this.#family, token, local, remote), "destroy a subflow");
+  }
+
+  /** Announces an address to the peer of a connection under the userspace path manager (ADD_ADDR). */
+  announce({ token, address, id, port }: Announcement): void {
+    this.#command(encodeAnnounce(this.#family, token, { address, id, port }), "announce an address");
+  }
+
+  /** Withdraws an address from the peer of a connection under the userspace path manager (REMOVE_ADDR). */
+  withdraw({ token, id }: { token: number; id: number }): void {
+    this.#command(encodeWithdraw(this.#family, token, id), "withdraw an address");
+  }
+
+  /** Changes the priority of one subflow of a connection under the userspace path manager (MP_PRIO). */
+  setBackup({ token, local, remote, backup }: SubflowAddress & { backup: boolean }): void {
+    this.#command(encodeSetSubflowBackup(this.#family, token, local, remote, backup), "set a subflow's priority");
+  }
+
+  /** Closes it; a second call does nothing. Endpoints and limits stay as they are. */
+  close(): void {
+    this.#socket.close();
+  }
+
+  /** `close()` */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #request(
+    message: Uint8Array,
+    what: string,
+    options?: MptcpErrorOptions,
+  ): ReturnType<NetlinkSocket["request"]>["messages"] {
+    return this.#socket.request(message, what, options).messages;
+  }
+
+  /** A command that changes something; `command` is what a person would type instead. */
+  #command(message: Uint8Array, what: string, command?: string): void {
+    try {
+      this.#request(message, what);
+    } catch (error) {
+      if (!(error instanceof MptcpError) || error.code !== "EPERM") throw error;
+      const alternative = command === undefined ? "" : `\`sudo ${command}\`, or `;
+      throw new MptcpError("EPERM", `Cannot ${what}: CAP_NET_ADMIN is needed over this network namespace`, {
+        syscall: what,
+        hint: `run ${alternative}the program in a namespace of its own: \`unshare -Urn …\``,
+        cause: error,
+      });
+    }
+  }
+}
+
+function interfaceOf(name: string): number {
+  if (typeof name !== "string") throw new TypeError("Cannot use interface: it must be a name");
+  const index = system()!.libc.ifIndex(name);
+  if (index === 0) throw new MptcpError("ENODEV", `Cannot use interface "${name}": there is none of that name`);
+  return index;
+}
+
+/** Compares the canonical texts, as IPv6 can be written in many ways. */
+function sameAddress(a: string, b: string): boolean {
+  const canonical = (text: string) => {
+    const bytes = parseIPv6(text);
+    return bytes === null ? text : formatIPv6(bytes);
+  };
+  return canonical(a) === canonical(b);
+}
