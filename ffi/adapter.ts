@@ -91,6 +91,19 @@ export interface Target {
   sockaddr: Uint8Array;
 }
 
+/** A descriptor of any kind that is watched for something to read. */
+export interface Watcher {
+  /**
+   * Asks for one call of `readable`. Bytes may have been read already, as with {@linkcode ChannelOwner}: of a socket of
+   * datagrams, one of them.
+   */
+  awaitReadable(): void;
+  /** Stops watching and closes the descriptor. */
+  close(): void;
+  /** Whether a wait keeps the process alive. @default {true} */
+  setRef(ref: boolean): void;
+}
+
 /** A runtime's event loop, for descriptors of ours. */
 export interface EventLoop {
   /**
@@ -100,6 +113,8 @@ export interface EventLoop {
   connect(fd: number, target: Target, signal: AbortSignal): Promise<Channel>;
   /** Takes over a listening descriptor; it owns `fd` from the call on. */
   listen(fd: number, backlog: number, owner: AcceptorOwner): Acceptor;
+  /** Watches a non-blocking socket of datagrams, such as netlink; it owns `fd` from the call on. */
+  watch(fd: number, owner: ChannelOwner): Watcher;
 }
 
 /** A host with FFI: everything is to be had that the kernel has. */

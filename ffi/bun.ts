@@ -12,7 +12,17 @@ import { Socket } from "node:net";
 import { IPPROTO_TCP, SHUT_WR, SO_ERROR, SOL_SOCKET, TCP_NODELAY } from "../kernel/constants.ts";
 import { EAGAIN, ECANCELED, EINPROGRESS } from "../kernel/errno.ts";
 import { check, systemError } from "../kernel/error.ts";
-import type { Acceptor, AcceptorOwner, Adapter, Channel, ChannelOwner, EventLoop, System, Target } from "./adapter.ts";
+import type {
+  Acceptor,
+  AcceptorOwner,
+  Adapter,
+  Channel,
+  ChannelOwner,
+  EventLoop,
+  System,
+  Target,
+  Watcher,
+} from "./adapter.ts";
 import { Libc } from "./libc.ts";
 import { openFirst } from "./libc_paths.ts";
 import { lingerReset } from "./net_channel.ts";
@@ -354,6 +364,12 @@ class BunLoop implements EventLoop {
 
   listen(fd: number, backlog: number, owner: AcceptorOwner): Acceptor {
     return new BunAcceptor(this.#libc, fd, backlog, owner);
+  }
+
+  watch(fd: number, owner: ChannelOwner): Watcher {
+    const channel = new BunChannel(this.#libc, fd);
+    channel.owner = owner;
+    return channel;
   }
 }
 

@@ -6,7 +6,17 @@
 import { EPOLLIN, EPOLLOUT, SO_ERROR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_SOCKET } from "../kernel/constants.ts";
 import { EAGAIN, EINPROGRESS } from "../kernel/errno.ts";
 import { systemError } from "../kernel/error.ts";
-import type { Acceptor, AcceptorOwner, Adapter, Channel, EventLoop, System, Target } from "./adapter.ts";
+import type {
+  Acceptor,
+  AcceptorOwner,
+  Adapter,
+  Channel,
+  ChannelOwner,
+  EventLoop,
+  System,
+  Target,
+  Watcher,
+} from "./adapter.ts";
 import { Libc } from "./libc.ts";
 import { openFirst } from "./libc_paths.ts";
 import { NetChannel } from "./net_channel.ts";
@@ -89,6 +99,49 @@ class DenoLoop implements EventLoop {
 
   listen(fd: number, _backlog: number, owner: AcceptorOwner): Acceptor {
     return new DenoAcceptor(this.#libc, this.#reactor, fd, owner);
+  }
+
+  watch(fd: number, owner: ChannelOwner): Watcher {
+    return new DenoWatcher(this.#libc, this.#reactor, fd, owner);
+  }
+}
+
+const EMPTY = new Uint8Array(0);
+
+class DenoWatcher implements Watcher {
+  readonly #libc: Libc;
+  readonly #reactor: Reactor;
+  readonly #owner: ChannelOwner;
+  #fd: number;
+  #ref = true;
+
+  constructor(libc: Libc, reactor: Reactor, fd: number, owner: ChannelOwner) {
+    this.#libc = libc;
+    this.#reactor = reactor;
+    this.#fd = fd;
+    this.#owner = owner;
+  }
+
+  awaitReadable(): void {
+    this.#reactor.wait(this.#fd, EPOLLIN, this.#ref).then(
+      () => {
+        if (this.#fd >= 0) this.#owner.readable(EMPTY);
+      },
+      (error) => this.#owner.closed(error),
+    );
+  }
+
+  close(): void {
+    const fd = this.#fd;
+    if (fd < 0) return;
+    this.#fd = -1;
+    this.#reactor.cancel(fd);
+    this.#libc.close(fd);
+  }
+
+  setRef(ref: boolean): void {
+    this.#ref = ref;
+    this.#reactor.setRef(this.#fd, ref);
   }
 }
 

@@ -48,6 +48,8 @@ export class NetChannel implements Channel {
   #socket: Socket | null = null;
   #ref = true;
   #ended = false;
+  #pushing = false;
+  #again = false;
   #error: unknown;
   readonly #onError = (error: unknown): void => {
     this.#error = error;
@@ -84,7 +86,9 @@ export class NetChannel implements Channel {
   }
 
   awaitReadable(): void {
-    Socket.prototype._read.call(this.#adopt(), 0);
+    // From within `push` the stream must only be told to go on: it would stop a reading that is begun anew.
+    if (this.#pushing) this.#again = true;
+    else Socket.prototype._read.call(this.#adopt(), 0);
   }
 
   write(bytes: Uint8Array, done: (error: unknown) => void): void {
@@ -138,8 +142,11 @@ export class NetChannel implements Channel {
   #take(socket: Socket): Socket {
     this.#socket = socket;
     takeReads(socket, (chunk) => {
+      this.#pushing = true;
+      this.#again = false;
       this.owner?.readable(chunk ?? EMPTY);
-      return false; // no more until asked
+      this.#pushing = false;
+      return this.#again; // no more until asked
     });
     socket.on("error", this.#onError);
     socket.once("close", this.#onClose);

@@ -4,9 +4,20 @@
  * @module
  */
 import { createServer, type Server, Socket } from "node:net";
+import process from "node:process";
 import { errnoNumber } from "../kernel/errno.ts";
 import { systemError } from "../kernel/error.ts";
-import type { Acceptor, AcceptorOwner, Adapter, Channel, EventLoop, System, Target } from "./adapter.ts";
+import type {
+  Acceptor,
+  AcceptorOwner,
+  Adapter,
+  Channel,
+  ChannelOwner,
+  EventLoop,
+  System,
+  Target,
+  Watcher,
+} from "./adapter.ts";
 import { Libc } from "./libc.ts";
 import { openFirst } from "./libc_paths.ts";
 import { NetChannel } from "./net_channel.ts";
@@ -28,6 +39,17 @@ interface TcpHandle {
   open(fd: number): number;
 }
 
+/** The parts of Node's binding of libuv's pipes in use here. */
+interface PipeWrap {
+  Pipe: new (type: number) => { open(fd: number): number | undefined };
+  constants: { SOCKET: number };
+}
+
+/** Deprecated in documentation only (DEP0111), and there is no other way to watch a netlink socket. */
+function pipeWrap(): PipeWrap {
+  return (process as unknown as { binding(name: "pipe_wrap"): PipeWrap }).binding("pipe_wrap");
+}
+
 const TYPES: Readonly<Record<CType, string>> = {
   i32: "i32",
   u32: "u32",
@@ -40,7 +62,6 @@ const ffi: NodeFfi = await loadFfi();
 
 /** Loads `node:ffi` without its ExperimentalWarning: a library must not print on its user's terminal. */
 async function loadFfi(): Promise<NodeFfi> {
-  const { default: process } = await import("node:process");
   const emitWarning = process.emitWarning;
   process.emitWarning = ((...args: Parameters<typeof emitWarning>) => {
     if (!String(args[0]).startsWith("FFI is an experimental feature")) emitWarning.apply(process, args);
@@ -126,6 +147,25 @@ class NodeLoop implements EventLoop {
 
   listen(fd: number, backlog: number, owner: AcceptorOwner): Acceptor {
     return new NodeAcceptor(this.#libc, fd, backlog, owner);
+  }
+
+  /** `net.Socket` takes descriptors of streams only; libuv's pipe, on which it stands, takes any that can be read. */
+  watch(fd: number, owner: ChannelOwner): Watcher {
+    const { Pipe, constants } = pipeWrap();
+    const handle = new Pipe(constants.SOCKET);
+    const opened = handle.open(fd) ?? 0;
+    if (opened < 0) {
+      this.#libc.close(fd);
+      throw systemError(opened, "uv_pipe_open");
+    }
+    const options = { handle, readable: true, writable: false, allowHalfOpen: true, manualStart: true };
+    const channel = new NetChannel(
+      this.#libc,
+      fd,
+      new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]),
+    );
+    channel.owner = owner;
+    return channel;
   }
 }
 

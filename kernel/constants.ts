@@ -37,7 +37,9 @@ export const SO_RCVBUF = 8;
 export const SO_KEEPALIVE = 9;
 export const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
+export const SO_RCVBUFFORCE = 33;
 export const SO_PROTOCOL = 38;
+export const SO_MEMINFO = 55;
 
 // <linux/tcp.h>
 export const TCP_NODELAY = 1;

@@ -76,6 +76,15 @@ const HEADER = struct({
 /** `#define NLMSG_HDRLEN ((int) NLMSG_ALIGN(sizeof(struct nlmsghdr)))` */
 export const NLMSG_HDRLEN = 16;
 
+/** `struct sockaddr_nl` with port id 0: bound to it, a socket gets an id from the kernel. */
+export function encodeSockaddrNl(): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(12);
+  SOCKADDR_NL.encode(viewOf(bytes), 0, { nl_family: AF_NETLINK, nl_pid: 0, nl_groups: 0 });
+  return bytes;
+}
+
+const SOCKADDR_NL = struct({ nl_family: u16(0), nl_pid: u32(4), nl_groups: u32(8) });
+
 /** One message of a datagram. It refers to the datagram's bytes, which must stay as they are while it is in use. */
 export interface NetlinkMessage {
   /** `nlmsg_type`: a generic netlink family, `SOCK_DIAG_BY_FAMILY`, `RTM_NEWLINK` … */

@@ -99,6 +99,17 @@ describe("a connection", () => {
     assertEquals(buffers.map(text), ["aa", "bbb", "cccc"]);
   });
 
+  it("serves reads that wait while others are served", async () => {
+    await using ends = await pair();
+    const buffers = Array.from({ length: 5 }, () => new Uint8Array(8));
+    const reads = buffers.map((buffer) => ends.server.read(buffer));
+    for (const [index, buffer] of buffers.entries()) {
+      await ends.client.write(utf8(`part ${index}`));
+      assertEquals(await reads[index], 6);
+      assertEquals(text(buffer.subarray(0, 6)), `part ${index}`);
+    }
+  });
+
   it("keeps backpressure: a peer that does not read stops the writer", async () => {
     await using ends = await pair();
     const { pending, written } = await fill(ends.client);
