@@ -5,8 +5,10 @@
  * @module
  */
 import { system } from "../ffi/mod.ts";
+import { checkObject } from "../kernel/argument_checks.ts";
 import { decodeFamily, encodeGetFamily, type GenlFamily } from "../kernel/genl.ts";
-import { MptcpError, type MptcpErrorOptions } from "../kernel/error.ts";
+import { EINVAL } from "../kernel/errno.ts";
+import { MptcpError, type MptcpErrorOptions, systemError } from "../kernel/error.ts";
 import { formatIPv6, parseIPv6 } from "../kernel/ip.ts";
 import {
   decodeEndpoint,
@@ -198,17 +200,22 @@ export class PathManager implements Disposable {
    * @param key The endpoint's id, or its address and port.
    */
   setEndpointFlags(key: number | EndpointKey, flags: { backup?: boolean; fullmesh?: boolean }): void {
+    checkObject("flags", flags);
     const wanted: EndpointKey = typeof key === "number" ? { id: key } : key;
+    const encode = (wanted: EndpointKey, now?: Endpoint) =>
+      encodeSetEndpointFlags(this.#family, wanted, {
+        backup: flags.backup ?? now?.backup ?? false,
+        fullmesh: flags.fullmesh ?? now?.fullmesh ?? false,
+      });
+    encode(wanted); // which checks the arguments
     const { id, address, port } = wanted as { id?: number; address?: string; port?: number };
     // The kernel assigns both flags: what is not given must be told as it is.
     const now = this.endpoints().find((each) =>
       id === undefined ? sameAddress(each.address, address!) && each.port === port : each.id === id
     );
-    const assigned = {
-      backup: flags.backup ?? now?.backup ?? false,
-      fullmesh: flags.fullmesh ?? now?.fullmesh ?? false,
-    };
-    const message = encodeSetEndpointFlags(this.#family, wanted, assigned);
+    if (now === undefined) throw systemError(EINVAL, "change an endpoint", { detail: "address not found" });
+    // By an address and a port the kernel would find an endpoint without a port too.
+    const message = encode({ id: now.id }, now);
     const name = id === undefined ? address : `id ${id}`;
     this.#command(message, "change an endpoint", `ip mptcp endpoint change ${name} …`);
   }

@@ -1,0 +1,16 @@
+/**
+ * A host as a process without privileges sees it.
+ *
+ * @module
+ */
+import type { Host } from "../host.ts";
+
+/**
+ * For `Agent.start`: what it spawns has no capability at all, and cannot get one. (It keeps its user, as another might not
+ * be able to read these files, and a rootless namespace has only one; the kernel asks for capabilities alone.)
+ */
+export function unprivileged(host: Host): Host {
+  const spawn: Host["spawn"] = (command, args = [], env) =>
+    host.spawn("setpriv", ["--bounding-set=-all", "--inh-caps=-all", command, ...args], env);
+  return { spawn } as unknown as Host;
+}
