@@ -18,6 +18,8 @@
  * @module
  */
 export { MptcpError, type MptcpErrorOptions } from "./kernel/error.ts";
+export type * from "./kernel/mptcp_event_types.ts";
+export type { RawAttribute } from "./kernel/netlink_attributes.ts";
 export type { MptcpInfo } from "./kernel/mptcp_info.ts";
 export type { Endpoint, EndpointFlags, EndpointInit, EndpointKey, Limits, SubflowEnd } from "./kernel/mptcp_pm.ts";
 export type { Addr } from "./kernel/sockaddr.ts";
@@ -40,3 +42,4 @@ export {
 } from "./paths/path_manager.ts";
 export { connections, type ConnectionSubflow, type MptcpConnection } from "./paths/sockets.ts";
 export { type Support, support } from "./paths/support.ts";
+export { type OverflowEvent, watch, type WatchOptions } from "./paths/watch.ts";
