@@ -93,7 +93,7 @@ export interface Announcement {
   /** The id of that address in this connection, 1 to 255. */
   id: number;
   /**
-   * The port of a listener there.
+   * The port of a listener that is bound to this very address: one that is bound to all takes no subflow.
    *
    * @default {undefined} the connection's own
    */

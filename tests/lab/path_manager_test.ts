@@ -2,7 +2,7 @@ import { describe, it } from "node:test";
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { Endpoint, NewEndpoint, PathManager } from "../../mod.ts";
 import { Host } from "../host.ts";
-import { labNeeds } from "../lab.ts";
+import { addressOf, Lab, labNeeds } from "../lab.ts";
 import { namespacePrivilege } from "../needs.ts";
 import { assertFails } from "./assert_fails.ts";
 import { Agent } from "./remote.ts";
@@ -470,5 +470,248 @@ describe("PathManager", { skip }, () => {
     assertEquals(await other.agent.run(({ PathManager }) => PathManager.open().mode), "kernel");
     await lab.host.sysctl("net.mptcp.path_manager", "kernel");
     assertEquals(await mode(), "kernel");
+  });
+});
+
+/** Who may manage the paths of a lab's connections by itself. */
+type Side = "client" | "server";
+
+/** A lab with a connection, one of whose ends has its paths managed by the test. */
+async function openManaged(side: Side | null, version: 4 | 6 = 4) {
+  const lab = await Lab.open({ endpoints: false });
+  try {
+    const agents = { client: Agent.start(lab.client), server: Agent.start(lab.server) };
+    if (side) {
+      await lab[side].sysctl("net.mptcp.path_manager", "userspace");
+      lab[side].spawn("ip", ["mptcp", "monitor"]); // without a subscriber the kernel refuses joins
+      await agents[side].run(async ({ until }) => {
+        const { readFileSync } = await import("node:fs");
+        const rows = () => readFileSync("/proc/net/netlink", "utf8").split("\n").map((row) => row.trim().split(/\s+/));
+        await until(() => rows().some(([, protocol, , groups]) => protocol === "16" && /[1-9a-f]/.test(groups!)));
+      });
+    }
+    const hostname = version === 4 ? "0.0.0.0" : "::";
+    const port = await agents.server.run(({ listen, here }, hostname) => {
+      here.listener = listen({ hostname, port: 0 });
+      here.later = here.listener.accept().then(async (conn) => {
+        here.conn = conn;
+        const block = new Uint8Array(1000);
+        await conn.write(block.subarray(0, (await conn.read(block))!));
+        return { token: conn.token };
+      });
+      return here.listener.addr.port;
+    }, hostname);
+    const { token, localPort } = await agents.client.run(async ({ connect, here }, options) => {
+      const conn = here.conn = await connect({ ...options, mptcp: "require" });
+      await conn.write(new Uint8Array(10));
+      await conn.read(new Uint8Array(10));
+      return { token: conn.token!, localPort: conn.localAddr.port };
+    }, { hostname: addressOf("server", 1, version), port });
+    const theirs = await agents.server.run(({ here }) => here.later) as { token: number };
+    const tokens = { client: token, server: theirs.token };
+    return { lab, agents, tokens, port, localPort, [Symbol.asyncDispose]: () => lab[Symbol.asyncDispose]() };
+  } catch (error) {
+    await lab[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+type Command = "createSubflow" | "destroySubflow" | "announce" | "withdraw" | "setBackup";
+
+/** Gives a command for one connection. */
+async function command<C extends Command>(agent: Agent, name: C, argument: Parameters<PathManager[C]>[0]): Promise<void> {
+  await agent.run(({ PathManager }, { name, argument }) => {
+    using paths = PathManager.open();
+    Reflect.apply(paths[name], paths, [argument]);
+  }, { name, argument } as { name: Command; argument: unknown });
+}
+
+/** The subflows of the agent's connection, in the order of their making, as soon as there are that many. */
+function subflowsOf(agent: Agent, count: number) {
+  return agent.run(async ({ here, until }, count) => {
+    const all = await until(() => {
+      const now = here.conn.subflows();
+      return now.length === count && now.every(({ state }) => state === "ESTABLISHED") && now;
+    });
+    return all.map(({ local, remote, localId, remoteId, backup }) => ({ local, remote, localId, remoteId, backup }));
+  }, count);
+}
+
+/** Waits until the last subflow of the agent's connection is a backup, or none. */
+function backupBecomes(agent: Agent, backup: boolean) {
+  return agent.run(({ here, until }, backup) => until(() => here.conn.subflows().at(-1)!.backup === backup), backup);
+}
+
+/** Sends something there and back. */
+async function echo({ client, server }: { client: Agent; server: Agent }): Promise<void> {
+  const received = server.run(async ({ here }) => {
+    const block = new Uint8Array(100_000);
+    for (let count = 0; count < block.length;) count += (await here.conn.read(block.subarray(count)))!;
+    await here.conn.write(block.subarray(0, 5));
+  });
+  const count = await client.run(async ({ here, send }) => {
+    await send(here.conn, 100_000);
+    return await here.conn.read(new Uint8Array(10));
+  });
+  await received;
+  assertEquals(count, 5);
+}
+
+describe("Under the userspace path manager", { skip }, () => {
+  for (const version of [4, 6] as const) {
+    it(`subflows are made, prioritised and closed, over IPv${version}`, async () => {
+      await using managed = await openManaged("client", version);
+      const { agents: { client, server }, tokens: { client: token }, port, localPort } = managed;
+      const [near, far] = [addressOf("client", 2, version), addressOf("server", 2, version)];
+      const made = { token, localAddress: near, localId: 3, remoteAddress: far, remotePort: port };
+      await command(client, "createSubflow", { ...made, interface: "a2" });
+      const [first, second] = await subflowsOf(client, 2);
+      assertEquals([first!.localId, first!.remoteId, first!.backup], [0, 0, false]);
+      assertEquals([second!.local.hostname, second!.remote.hostname], [near, far]);
+      assertEquals([second!.remote.port, second!.localId, second!.backup], [port, 3, false]);
+      const [, joined] = await subflowsOf(server, 2);
+      assertEquals([joined!.local, joined!.remote], [second!.remote, second!.local]);
+      assertEquals([joined!.remoteId, joined!.backup], [3, false]);
+
+      const ends = {
+        token,
+        local: { address: near, port: second!.local.port },
+        remote: { address: far, port },
+      };
+      for (const backup of [true, false]) {
+        await command(client, "setBackup", { ...ends, backup });
+        await backupBecomes(client, backup);
+        await backupBecomes(server, backup);
+      }
+      await command(client, "destroySubflow", ends);
+      assertEquals(await subflowsOf(client, 1), [first]);
+      await subflowsOf(server, 1);
+
+      // A port of one's own needs an id of its own.
+      await command(client, "createSubflow", { ...made, localId: 255, localPort: 45678, backup: true });
+      const [, third] = await subflowsOf(client, 2);
+      assertEquals([third!.local.port, third!.localId, third!.backup], [45678, 255, true]);
+      const [, joinedAgain] = await subflowsOf(server, 2);
+      assertEquals([joinedAgain!.remoteId, joinedAgain!.backup], [255, true]);
+
+      // The connection outlives its initial subflow.
+      const initial = { address: addressOf("client", 1, version), port: localPort };
+      const peer = { address: addressOf("server", 1, version), port };
+      await command(client, "destroySubflow", { token, local: initial, remote: peer });
+      assertEquals(await subflowsOf(client, 1), [third]);
+      await subflowsOf(server, 1);
+      await echo(managed.agents);
+    });
+  }
+
+  it("an announced address gets a subflow from the peer, until it is withdrawn", async () => {
+    await using managed = await openManaged("server");
+    const { agents: { client, server }, tokens: { server: token }, port } = managed;
+    await command(server, "announce", { token, address: addressOf("server", 2), id: 5 });
+    const [, joined] = await subflowsOf(client, 2);
+    assertEquals(joined!.remote, { transport: "tcp", hostname: addressOf("server", 2), port });
+    assertEquals(joined!.remoteId, 5);
+    const [, accepted] = await subflowsOf(server, 2);
+    assertEquals([accepted!.local, accepted!.localId], [joined!.remote, 5]);
+    await command(server, "withdraw", { token, id: 5 });
+    await subflowsOf(client, 1);
+    await subflowsOf(server, 1);
+
+    // The kernel takes joins at another port only by a listener that is bound to just the announced address.
+    const otherPort = await server.run(({ listen, here }, hostname) => {
+      const listener = listen({ hostname, port: 0 });
+      Object.assign(here, { other: listener }); // kept alive
+      return listener.addr.port;
+    }, addressOf("server", 2));
+    await command(server, "announce", { token, address: addressOf("server", 2), id: 6, port: otherPort });
+    const [, elsewhere] = await subflowsOf(client, 2);
+    assertEquals([elsewhere!.remote.port, elsewhere!.remoteId], [otherPort, 6]);
+    await echo(managed.agents);
+  });
+
+  it("wrong tokens, ids and addresses are told in the kernel's words", async () => {
+    await using managed = await openManaged("client");
+    const { agents: { client }, tokens: { client: token }, port, localPort } = managed;
+    const near = addressOf("client", 2);
+    const made = { token, localAddress: near, localId: 3, remoteAddress: addressOf("server", 2), remotePort: port };
+    const ends = { token, local: { address: near, port: 7 }, remote: { address: addressOf("server", 2), port } };
+    const wrong = token === 1 ? 2 : 1;
+    const fails = async (work: Promise<void>, message: string) => {
+      const code = /\((E[A-Z]+)\)$/.exec(message)![1]!;
+      assertEquals((await assertFails(work, code)).message, message);
+    };
+    await fails(
+      command(client, "createSubflow", { ...made, token: wrong }),
+      "create a subflow failed: invalid token (EINVAL)",
+    );
+    await fails(
+      command(client, "destroySubflow", { ...ends, token: wrong }),
+      "destroy a subflow failed: invalid token (EINVAL)",
+    );
+    await fails(
+      command(client, "setBackup", { ...ends, token: wrong, backup: true }),
+      "set a subflow's priority failed: invalid token (EINVAL)",
+    );
+    await fails(
+      command(client, "announce", { token: wrong, address: near, id: 1 }),
+      "announce an address failed: invalid token (EINVAL)",
+    );
+    await fails(command(client, "withdraw", { token: wrong, id: 1 }), "withdraw an address failed: invalid token (EINVAL)");
+    await fails(
+      command(client, "withdraw", { token, id: 7 }),
+      "withdraw an address failed: address with id 7 not found (EINVAL)",
+    );
+    await fails(command(client, "destroySubflow", ends), "destroy a subflow failed: subflow not found (ESRCH)");
+    await fails(
+      command(client, "setBackup", { ...ends, backup: true }),
+      "set a subflow's priority failed: subflow not found (EINVAL)",
+    );
+    await fails(
+      command(client, "createSubflow", { ...made, localAddress: "192.0.2.1" }),
+      "create a subflow failed: connect error: -99 (EADDRNOTAVAIL)",
+    );
+    await fails(
+      command(client, "createSubflow", { ...made, localId: 4, remoteAddress: "192.0.2.1" }),
+      "create a subflow failed: connect error: -101 (ENETUNREACH)",
+    );
+    assertStringIncludes(
+      (await assertFails(command(client, "createSubflow", { ...made, interface: "none" }), "ENODEV")).message,
+      '"none"',
+    );
+    assertEquals((await subflowsOf(client, 1))[0]!.local.port, localPort);
+    // After all that it still can.
+    await command(client, "createSubflow", { ...made, localId: 9, localPort: 45678 });
+    assertEquals((await subflowsOf(client, 2))[1]!.localId, 9);
+    await fails(
+      command(client, "createSubflow", { ...made, localId: 10, localPort: 45678 }),
+      "create a subflow failed: did not match address and id (EINVAL)",
+    );
+    await fails(
+      command(client, "createSubflow", { ...made, localId: 9, localPort: 45679 }),
+      "create a subflow failed: did not match address and id (EINVAL)",
+    );
+  });
+
+  it("a connection that the kernel manages takes no such command", async () => {
+    await using managed = await openManaged(null);
+    const { agents: { client }, tokens: { client: token }, port } = managed;
+    const address = addressOf("client", 2);
+    const remote = { address: addressOf("server", 2), port };
+    const work: Promise<void>[] = [
+      command(client, "createSubflow", {
+        token,
+        localAddress: address,
+        localId: 1,
+        remoteAddress: remote.address,
+        remotePort: port,
+      }),
+      command(client, "destroySubflow", { token, local: { address, port: 7 }, remote }),
+      command(client, "announce", { token, address, id: 1 }),
+      command(client, "withdraw", { token, id: 1 }),
+      command(client, "setBackup", { token, local: { address, port: 7 }, remote, backup: true }),
+    ];
+    for (const one of work) {
+      assertStringIncludes((await assertFails(one, "EINVAL")).message, "userspace PM not selected");
+    }
   });
 });
