@@ -108,26 +108,39 @@ class DenoLoop implements EventLoop {
 
 const EMPTY = new Uint8Array(0);
 
-class DenoWatcher implements Watcher {
-  readonly #libc: Libc;
+/** A descriptor that the reactor watches for something to read. */
+abstract class Watched {
+  protected readonly libc: Libc;
   readonly #reactor: Reactor;
-  readonly #owner: ChannelOwner;
   #fd: number;
   #ref = true;
+  #waiting = false;
 
-  constructor(libc: Libc, reactor: Reactor, fd: number, owner: ChannelOwner) {
-    this.#libc = libc;
+  constructor(libc: Libc, reactor: Reactor, fd: number) {
+    this.libc = libc;
     this.#reactor = reactor;
     this.#fd = fd;
-    this.#owner = owner;
   }
 
-  awaitReadable(): void {
+  get fd(): number {
+    return this.#fd;
+  }
+
+  protected abstract ready(): void;
+  protected abstract broken(error: unknown): void;
+
+  protected wait(): void {
+    if (this.#waiting || this.#fd < 0) return;
+    this.#waiting = true;
     this.#reactor.wait(this.#fd, EPOLLIN, this.#ref).then(
       () => {
-        if (this.#fd >= 0) this.#owner.readable(EMPTY);
+        this.#waiting = false;
+        if (this.#fd >= 0) this.ready();
       },
-      (error) => this.#owner.closed(error),
+      (error) => {
+        this.#waiting = false;
+        this.broken(error);
+      },
     );
   }
 
@@ -136,7 +149,7 @@ class DenoWatcher implements Watcher {
     if (fd < 0) return;
     this.#fd = -1;
     this.#reactor.cancel(fd);
-    this.#libc.close(fd);
+    this.libc.close(fd);
   }
 
   setRef(ref: boolean): void {
@@ -145,65 +158,55 @@ class DenoWatcher implements Watcher {
   }
 }
 
-class DenoAcceptor implements Acceptor {
-  readonly #libc: Libc;
-  readonly #reactor: Reactor;
-  readonly #owner: AcceptorOwner;
-  #fd: number;
-  #ref = true;
-  #waiting = false;
+class DenoWatcher extends Watched implements Watcher {
+  readonly #owner: ChannelOwner;
 
-  constructor(libc: Libc, reactor: Reactor, fd: number, owner: AcceptorOwner) {
-    this.#libc = libc;
-    this.#reactor = reactor;
-    this.#fd = fd;
+  constructor(libc: Libc, reactor: Reactor, fd: number, owner: ChannelOwner) {
+    super(libc, reactor, fd);
     this.#owner = owner;
   }
 
-  get fd(): number {
-    return this.#fd;
+  awaitReadable(): void {
+    this.wait();
+  }
+
+  protected override ready(): void {
+    this.#owner.readable(EMPTY);
+  }
+
+  protected override broken(error: unknown): void {
+    this.#owner.closed(error);
+  }
+}
+
+class DenoAcceptor extends Watched implements Acceptor {
+  readonly #owner: AcceptorOwner;
+
+  constructor(libc: Libc, reactor: Reactor, fd: number, owner: AcceptorOwner) {
+    super(libc, reactor, fd);
+    this.#owner = owner;
   }
 
   awaitConnection(): void {
-    if (this.#waiting) return;
-    this.#waiting = true;
-    this.#reactor.wait(this.#fd, EPOLLIN, this.#ref).then(
-      () => {
-        this.#waiting = false;
-        this.#accept();
-      },
-      (error) => {
-        this.#waiting = false;
-        this.#owner.failed(error);
-      },
-    );
+    this.wait();
   }
 
-  close(): void {
-    const fd = this.#fd;
-    if (fd < 0) return;
-    this.#fd = -1;
-    this.#reactor.cancel(fd);
-    this.#libc.close(fd);
-  }
-
-  setRef(ref: boolean): void {
-    this.#ref = ref;
-    this.#reactor.setRef(this.#fd, ref);
-  }
-
-  #accept(): void {
+  protected override ready(): void {
     // The descriptor is read anew each time: an owner may close the listener from within `accepted`.
-    for (let count = 0; count < ACCEPT_BATCH && this.#fd >= 0; count++) {
-      const fd = this.#libc.accept(this.#fd, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    for (let count = 0; count < ACCEPT_BATCH && this.fd >= 0; count++) {
+      const fd = this.libc.accept(this.fd, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd >= 0) {
-        this.#owner.accepted(new NetChannel(this.#libc, fd));
+        this.#owner.accepted(new NetChannel(this.libc, fd));
         continue;
       }
       if (fd !== -EAGAIN) this.#owner.failed(systemError(fd, "accept"));
-      else if (count === 0) this.awaitConnection(); // another process took it
+      else if (count === 0) this.wait(); // another process took it
       return;
     }
+  }
+
+  protected override broken(error: unknown): void {
+    this.#owner.failed(error);
   }
 }
 

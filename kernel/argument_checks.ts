@@ -5,7 +5,7 @@
  */
 
 /** What a value looks like in a message. */
-function show(value: unknown): string {
+export function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.slice(0, 80));
   return value === null || typeof value !== "object" ? String(value) : Object.prototype.toString.call(value);
 }

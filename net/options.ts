@@ -4,6 +4,8 @@
  * @module
  */
 
+import { checkBoolean, checkInteger, show } from "../kernel/argument_checks.ts";
+
 /** What to do where MPTCP cannot be had: fall back to TCP and say so, fail, or not even try it. */
 export type MptcpMode = "prefer" | "require" | "off";
 
@@ -112,32 +114,18 @@ export interface ListenOptions extends SocketOptions {
   ipv6Only?: boolean;
 }
 
-type Kind = "string" | "number" | "boolean";
-
-function optional(what: string, value: unknown, kind: Kind): void {
-  if (value !== undefined && typeof value !== kind) {
-    throw new TypeError(`Cannot use ${what} ${show(value)}: it must be a ${kind}`);
-  }
-}
-
-function integer(what: string, value: unknown, min: number, max: number): void {
-  if (typeof value !== "number") throw new TypeError(`Cannot use ${what} ${show(value)}: it must be a number`);
-  if (!Number.isInteger(value) || value < min || value > max) {
-    throw new RangeError(`Cannot use ${what} ${value}: it must be an integer from ${min} to ${max}`);
-  }
-}
-
 function text(what: string, value: unknown): void {
-  optional(what, value, "string");
   if (value === undefined) return;
+  if (typeof value !== "string") throw new TypeError(`Cannot use ${what} ${show(value)}: it must be a string`);
   if (value === "") throw new TypeError(`Cannot use ${what} "": it must not be empty`);
   // A NUL would end the name early in C: another host than the one that was checked.
-  if ((value as string).includes("\0")) throw new TypeError(`Cannot use ${what} ${show(value)}: it contains a NUL`);
+  if (value.includes("\0")) throw new TypeError(`Cannot use ${what} ${show(value)}: it contains a NUL`);
 }
 
-function show(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.slice(0, 80));
-  return value === null || typeof value !== "object" ? String(value) : Object.prototype.toString.call(value);
+function checkIsObject(verb: string, options: unknown): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`Cannot ${verb} with ${show(options)}: an object of options is needed`);
+  }
 }
 
 const INT_MAX = 2 ** 31 - 1;
@@ -147,18 +135,12 @@ function checkSocketOptions(options: SocketOptions): void {
   if (mptcp !== "prefer" && mptcp !== "require" && mptcp !== "off") {
     throw new TypeError(`Cannot use mptcp ${show(mptcp)}: it must be "prefer", "require" or "off"`);
   }
-  if (receiveBuffer !== undefined) integer("receiveBuffer", receiveBuffer, 1, INT_MAX);
-  if (sendBuffer !== undefined) integer("sendBuffer", sendBuffer, 1, INT_MAX);
+  if (receiveBuffer !== undefined) checkInteger("receiveBuffer", receiveBuffer, 1, INT_MAX);
+  if (sendBuffer !== undefined) checkInteger("sendBuffer", sendBuffer, 1, INT_MAX);
   text("congestion", congestion);
   // TCP_CA_NAME_MAX, the NUL included
   if (congestion !== undefined && congestion.length > 15) {
     throw new RangeError(`Cannot use congestion ${show(congestion)}: a name has at most 15 characters`);
-  }
-}
-
-function checkObject(name: string, options: unknown): void {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`Cannot ${name} with ${show(options)}: an object of options is needed`);
   }
 }
 
@@ -169,13 +151,13 @@ function checkObject(name: string, options: unknown): void {
  * @throws {RangeError} When a number is out of range.
  */
 export function checkConnectOptions(options: ConnectOptions): void {
-  checkObject("connect", options);
+  checkIsObject("connect", options);
   checkSocketOptions(options);
   const { hostname, port, localAddress, localPort, signal, timeout, noDelay, keepAlive } = options;
   text("hostname", hostname);
-  integer("port", port, 1, 65535);
+  checkInteger("port", port, 1, 65535);
   text("localAddress", localAddress);
-  if (localPort !== undefined) integer("localPort", localPort, 0, 65535);
+  if (localPort !== undefined) checkInteger("localPort", localPort, 0, 65535);
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new TypeError(`Cannot use signal ${show(signal)}: it must be an AbortSignal`);
   }
@@ -183,8 +165,8 @@ export function checkConnectOptions(options: ConnectOptions): void {
     if (typeof timeout !== "number") throw new TypeError(`Cannot use timeout ${show(timeout)}: it must be a number`);
     if (!(timeout >= 0)) throw new RangeError(`Cannot use timeout ${timeout}: it must be 0 or more milliseconds`);
   }
-  optional("noDelay", noDelay, "boolean");
-  optional("keepAlive", keepAlive, "boolean");
+  checkBoolean("noDelay", noDelay);
+  checkBoolean("keepAlive", keepAlive);
 }
 
 /**
@@ -194,12 +176,12 @@ export function checkConnectOptions(options: ConnectOptions): void {
  * @throws {RangeError} When a number is out of range.
  */
 export function checkListenOptions(options: ListenOptions): void {
-  checkObject("listen", options);
+  checkIsObject("listen", options);
   checkSocketOptions(options);
   const { hostname, port, backlog, reusePort, ipv6Only } = options;
   text("hostname", hostname);
-  integer("port", port, 0, 65535);
-  if (backlog !== undefined) integer("backlog", backlog, 0, INT_MAX);
-  optional("reusePort", reusePort, "boolean");
-  optional("ipv6Only", ipv6Only, "boolean");
+  checkInteger("port", port, 0, 65535);
+  if (backlog !== undefined) checkInteger("backlog", backlog, 0, INT_MAX);
+  checkBoolean("reusePort", reusePort);
+  checkBoolean("ipv6Only", ipv6Only);
 }

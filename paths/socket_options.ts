@@ -4,6 +4,7 @@
  * @module
  */
 import { system } from "../ffi/mod.ts";
+import { checkInteger } from "../kernel/argument_checks.ts";
 import { IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_MPTCP, SOL_SOCKET } from "../kernel/constants.ts";
 import { ENOPROTOOPT, EOPNOTSUPP } from "../kernel/errno.ts";
 import { type MptcpError, systemError } from "../kernel/error.ts";
@@ -48,13 +49,6 @@ const INSTEAD: Readonly<Record<number, Readonly<Record<number, readonly [name: s
     16: ["IPV6_UNICAST_HOPS", "net.ipv6.conf.all.hop_limit sets it for the host"],
   },
 };
-
-function checkInteger(what: string, value: unknown, min: number, max: number): void {
-  if (typeof value !== "number") throw new TypeError(`Cannot use ${what} ${String(value)}: it must be a number`);
-  if (!Number.isInteger(value) || value < min || value > max) {
-    throw new RangeError(`Cannot use ${what} ${value}: it must be an integer from ${min} to ${max}`);
-  }
-}
 
 function checkNames(level: number, name: number): void {
   checkInteger("level", level, 0, 2 ** 31 - 1);
