@@ -12,6 +12,7 @@ import type { Addr } from "../kernel/sockaddr.ts";
 import * as kernel from "../paths/connection.ts";
 import type { Subflow } from "../paths/connection.ts";
 import { getSocketOption, setSocketOption } from "../paths/socket_options.ts";
+import { closeSubflow, setSubflowBackup } from "../paths/subflow_control.ts";
 import { ByteIo, closedError } from "./byte_io.ts";
 import { acceptedFallback, establishedFallback, type Fallback, handshakeFallback } from "./fallback.ts";
 import { readableOf, type StreamSource, writableOf } from "./streams.ts";
@@ -299,6 +300,38 @@ export class Conn implements Disposable, AsyncDisposable {
     if (this.#lastWords) return this.#lastWords.subflows;
     const fd = this.#open("subflows");
     return this.#controllable ? kernel.subflows(fd) : [kernel.plainSubflow(this.#local, this.#remote)];
+  }
+
+  /**
+   * Closes one subflow of this connection, which goes on over the others. Needs CAP_NET_ADMIN over the network namespace.
+   * Under the kernel's path manager the peer sees a reset of that path, and the kernel does not open it anew.
+   *
+   * @param id `Subflow.id`
+   * @throws {MptcpError} `EINVAL` for an id that no live subflow has, `EPERM` without the privilege, `EOPNOTSUPP` when the
+   * connection is plain TCP.
+   */
+  closeSubflow(id: number): Promise<void> {
+    return this.#attempt((fd) => closeSubflow(fd, id), "close the subflow");
+  }
+
+  /**
+   * Makes a subflow a backup, used while no other works, or a regular one again; the peer is told (MP_PRIO). For connections
+   * under the userspace path manager; needs CAP_NET_ADMIN over the network namespace.
+   *
+   * @param id `Subflow.id`
+   * @throws {MptcpError} `EOPNOTSUPP` under the kernel's path manager, which changes priorities for all connections at once:
+   * see `PathManager.setEndpointFlags`.
+   */
+  setSubflowBackup(id: number, backup: boolean): Promise<void> {
+    return this.#attempt((fd) => setSubflowBackup(fd, id, backup), "change the subflow's priority");
+  }
+
+  /** Does something with the descriptor; what it throws becomes a rejection. */
+  #attempt(work: (fd: number) => void, what: string): Promise<void> {
+    return new Promise((resolve) => {
+      work(this.#descriptor(what));
+      resolve();
+    });
   }
 
   /**
