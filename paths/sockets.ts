@@ -55,9 +55,9 @@ export interface MptcpConnection {
   inode: number;
   /** The user it belongs to. */
   uid: number;
-  /** Bytes that wait to be read. */
+  /** The memory that waits to be read, as `ss -M` shows it: more than its bytes, which the kernel does not tell. */
   receiveQueue: number;
-  /** Bytes that are not acknowledged. */
+  /** Bytes that were written and are not acknowledged; after a fallback, those that are not sent. */
   sendQueue: number;
   /** Whether it has fallen back to plain TCP. */
   fallback: boolean;
@@ -112,7 +112,8 @@ function toConnection(socket: MptcpDiagSocket, byToken: ReadonlyMap<number, Conn
     inode,
     uid,
     receiveQueue,
-    sendQueue,
+    // The kernel's own number counts what no subflow has taken over yet, which is next to nothing.
+    sendQueue: info.writeSeq === undefined || info.sndUna === undefined ? sendQueue : Number(info.writeSeq - info.sndUna),
     fallback: ((info.flags ?? 0) & 1) !== 0,
     info,
     subflows: byToken.get(info.token) ?? [],

@@ -2,6 +2,7 @@ import { describe, it } from "node:test";
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { type Host, parseSs, type SocketRow } from "../host.ts";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
+import { Peer } from "../peers/peer.ts";
 import { Agent } from "./remote.ts";
 import { unprivileged } from "./unprivileged.ts";
 
@@ -288,6 +289,28 @@ describe("connections()", { skip }, () => {
       undefined,
     ]]);
     assertEquals(await listed(server), []);
+  });
+
+  it("tells what waits in the queues", { skip: skip || labNeeds("nft", "python3") }, async () => {
+    await using lab = await Lab.open({ endpoints: false });
+    const [client, server] = [Agent.start(lab.client), Agent.start(lab.server)];
+    // A peer that does not read; a runtime may do so before it is asked to.
+    const peer = await Peer.listen(lab.server, addressOf("server", 1), { behaviour: "mute" });
+    const queues = (agent: Agent) =>
+      agent.run(({ connections }) => connections().map(({ receiveQueue, sendQueue }) => [receiveQueue, sendQueue])[0]!);
+    await client.run(async ({ connect, here, until }, options) => {
+      const conn = here.conn = await connect(options);
+      await conn.write(new Uint8Array(1300));
+      await until(() => conn.info()!.sndUna === conn.info()!.writeSeq);
+    }, { hostname: addressOf("server", 1), port: peer.port });
+    assertEquals(await queues(client), [0, 0]);
+    const [waiting] = await queues(server);
+    assertGreater(waiting!, 1299);
+    const [, shown] = (await lab.server.run("ss", ["-OHMn"])).trim().split(/\s+/);
+    assertEquals(waiting, Number(shown));
+    await lab.server.filter({ input: ["drop"] });
+    await client.run(({ here: { conn } }) => conn.write(new Uint8Array(5000)));
+    assertEquals(await queues(client), [0, 5000]);
   });
 
   it("decodes a subflow's TCP when it is looked at", async () => {
