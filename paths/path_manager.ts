@@ -5,7 +5,7 @@
  * @module
  */
 import { system } from "../ffi/mod.ts";
-import { checkObject } from "../kernel/argument_checks.ts";
+import { checkInteger, checkObject } from "../kernel/argument_checks.ts";
 import { decodeFamily, encodeGetFamily, type GenlFamily } from "../kernel/genl.ts";
 import { EINVAL } from "../kernel/errno.ts";
 import { MptcpError, type MptcpErrorOptions, systemError } from "../kernel/error.ts";
@@ -164,6 +164,7 @@ export class PathManager implements Disposable {
    * @throws {MptcpError} `EEXIST` for an address that is there, `EBUSY` for such an id, `ERANGE` when there are too many.
    */
   addEndpoint(endpoint: NewEndpoint): Endpoint {
+    checkObject("endpoint", endpoint);
     const { interface: name, ...init } = endpoint;
     const interfaceIndex = name === undefined ? init.interfaceIndex : interfaceOf(name);
     const message = encodeAddEndpoint(
@@ -241,6 +242,9 @@ export class PathManager implements Disposable {
    * whether it was established.
    */
   createSubflow(subflow: NewSubflow): void {
+    checkObject("subflow", subflow);
+    // The kernel takes 0, the id of the initial subflow's address, for any address, and mixes them up later.
+    checkInteger("localId", subflow.localId, 1, 255);
     const { token, localAddress, localId, localPort, remoteAddress, remotePort, interface: name, backup } = subflow;
     const message = encodeCreateSubflow(this.#family, token, {
       address: localAddress,
@@ -253,22 +257,30 @@ export class PathManager implements Disposable {
   }
 
   /** Closes a subflow of a connection under the userspace path manager. */
-  destroySubflow({ token, local, remote }: SubflowAddress): void {
+  destroySubflow(subflow: SubflowAddress): void {
+    checkObject("subflow", subflow);
+    const { token, local, remote } = subflow;
     this.#command(encodeDestroySubflow(this.#family, token, local, remote), "destroy a subflow");
   }
 
   /** Announces an address to the peer of a connection under the userspace path manager (ADD_ADDR). */
-  announce({ token, address, id, port }: Announcement): void {
+  announce(announcement: Announcement): void {
+    checkObject("announcement", announcement);
+    const { token, address, id, port } = announcement;
     this.#command(encodeAnnounce(this.#family, token, { address, id, port }), "announce an address");
   }
 
   /** Withdraws an address from the peer of a connection under the userspace path manager (REMOVE_ADDR). */
-  withdraw({ token, id }: { token: number; id: number }): void {
+  withdraw(announced: { token: number; id: number }): void {
+    checkObject("announced", announced);
+    const { token, id } = announced;
     this.#command(encodeWithdraw(this.#family, token, id), "withdraw an address");
   }
 
   /** Changes the priority of one subflow of a connection under the userspace path manager (MP_PRIO). */
-  setBackup({ token, local, remote, backup }: SubflowAddress & { backup: boolean }): void {
+  setBackup(subflow: SubflowAddress & { backup: boolean }): void {
+    checkObject("subflow", subflow);
+    const { token, local, remote, backup } = subflow;
     this.#command(encodeSetSubflowBackup(this.#family, token, local, remote, backup), "set a subflow's priority");
   }
 
