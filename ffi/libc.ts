@@ -166,6 +166,11 @@ export class Libc {
     return isFd(fd) ? this.#raw.write(fd, bytes, Math.min(bytes.length, MAX_IO)) : BAD_FD;
   }
 
+  /** Waits for the lock of an open file: hold it for moments only, as the whole process waits. */
+  flock(fd: number, operation: number): number {
+    return isFd(fd) ? this.#raw.flock(fd, operation) : BAD_FD;
+  }
+
   eventfd(flags: number): number {
     return this.#raw.eventfd(0, flags);
   }

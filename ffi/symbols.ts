@@ -56,6 +56,8 @@ export const SYMBOLS = {
   read: { args: ["i32", "buffer", "usize"], result: "i32" },
   // ssize_t write(int fd, const void *buf, size_t len);
   write: { args: ["i32", "buffer", "usize"], result: "i32" },
+  // int flock(int fd, int operation);
+  flock: { args: ["i32", "i32"], result: "i32" },
   // int eventfd(unsigned int value, int flags);
   eventfd: { args: ["u32", "i32"], result: "i32" },
   // int epoll_create1(int flags);

@@ -10,6 +10,7 @@ import { decodeFamily, encodeGetFamily, type GenlFamily } from "../kernel/genl.t
 import { EINVAL } from "../kernel/errno.ts";
 import { MptcpError, type MptcpErrorOptions, systemError } from "../kernel/error.ts";
 import { formatIPv6, parseIPv6 } from "../kernel/ip.ts";
+import { commandAddress } from "../kernel/mptcp_pm_address.ts";
 import {
   decodeEndpoint,
   decodeLimits,
@@ -19,6 +20,7 @@ import {
   encodeDestroySubflow,
   encodeDumpEndpoints,
   encodeFlushEndpoints,
+  encodeGetEndpoint,
   encodeGetLimits,
   encodeRemoveEndpoint,
   encodeSetEndpointFlags,
@@ -34,7 +36,7 @@ import {
 } from "../kernel/mptcp_pm.ts";
 import { NETLINK_GENERIC } from "../kernel/netlink.ts";
 import { NetlinkSocket } from "./netlink_socket.ts";
-import { sysctl } from "./proc.ts";
+import { pathManagerMode } from "./path_manager_mode.ts";
 
 /** An endpoint to be made, its interface by name or by index. */
 export interface NewEndpoint extends EndpointInit {
@@ -44,6 +46,17 @@ export interface NewEndpoint extends EndpointInit {
    * @default {undefined} as routing says
    */
   interface?: string;
+}
+
+/** Whose addresses are asked for. */
+export interface EndpointsOptions {
+  /**
+   * Those of one connection under the userspace path manager, by its local token: what was announced, what subflows were
+   * made from, and what the peer joined at. Needs Linux 6.10; before, it is ignored.
+   *
+   * @default {undefined} the endpoints of the kernel's path manager
+   */
+  token?: number;
 }
 
 /** One subflow of a connection under the userspace path manager. */
@@ -149,12 +162,31 @@ export class PathManager implements Disposable {
 
   /** Who manages the paths of connections that begin now: `net.mptcp.path_manager`, before Linux 6.15 `pm_type`. */
   get mode(): "kernel" | "userspace" {
-    return sysctl("path_manager") === "userspace" || sysctl("pm_type") === "1" ? "userspace" : "kernel";
+    return pathManagerMode() ?? "kernel";
   }
 
-  /** The endpoints, as `ip mptcp endpoint show`. */
-  endpoints(): Endpoint[] {
-    return this.#request(encodeDumpEndpoints(this.#family), "list endpoints").map(decodeEndpoint);
+  /**
+   * The endpoints in the order of their ids, as `ip mptcp endpoint show`.
+   *
+   * @throws {MptcpError} `EINVAL` "invalid token"; only with a token.
+   */
+  endpoints(options: EndpointsOptions = {}): Endpoint[] {
+    checkObject("options", options);
+    const { token } = options;
+    return this.#request(encodeDumpEndpoints(this.#family, token), "list endpoints").map(decodeEndpoint);
+  }
+
+  /**
+   * One endpoint, as `ip mptcp endpoint show id`.
+   *
+   * @param id The endpoint's id, 1 to 255.
+   * @throws {MptcpError} `EINVAL` "address not found".
+   */
+  endpoint(id: number, options: EndpointsOptions = {}): Endpoint {
+    checkObject("options", options);
+    const [message] = this.#request(encodeGetEndpoint(this.#family, id, options.token), "get an endpoint");
+    if (message === undefined) throw new MptcpError("EBADMSG", `Cannot get endpoint ${id}: the kernel sent none`);
+    return decodeEndpoint(message);
   }
 
   /**
@@ -256,11 +288,26 @@ export class PathManager implements Disposable {
     this.#command(message, "create a subflow");
   }
 
-  /** Closes a subflow of a connection under the userspace path manager. */
+  /**
+   * Closes a subflow of a connection under the userspace path manager; the connection outlives even its last one for a while
+   * (`net.mptcp.close_timeout`).
+   *
+   * @throws {MptcpError} `ESRCH` "subflow not found", `EINVAL` "invalid token" or "userspace PM not selected".
+   */
   destroySubflow(subflow: SubflowAddress): void {
     checkObject("subflow", subflow);
     const { token, local, remote } = subflow;
-    this.#command(encodeDestroySubflow(this.#family, token, local, remote), "destroy a subflow");
+    const destroy = (local: SubflowEnd, remote: SubflowEnd) =>
+      this.#command(encodeDestroySubflow(this.#family, token, local, remote), "destroy a subflow");
+    try {
+      destroy(local, remote);
+    } catch (error) {
+      const isIPv4 = !local.address.includes(":") && !remote.address.includes(":");
+      if (!(error instanceof MptcpError) || error.code !== "ESRCH" || !isIPv4) throw error;
+      // The kernel looks among the sockets of the addresses' family only, and an IPv6 socket may speak IPv4.
+      const mapped = ({ address, port }: SubflowEnd) => ({ address: commandAddress(address, 6), port });
+      destroy(mapped(local), mapped(remote));
+    }
   }
 
   /** Announces an address to the peer of a connection under the userspace path manager (ADD_ADDR). */
