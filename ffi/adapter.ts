@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { Socket } from "node:net";
+import type { Socket, TcpSocketConnectOpts } from "node:net";
 import type { Addr } from "../kernel/sockaddr.ts";
 import type { Libc } from "./libc.ts";
 
@@ -104,6 +104,27 @@ export interface Watcher {
   setRef(ref: boolean): void;
 }
 
+/** Makes the sockets that a `net.Socket` connects by. No call throws: the runtime makes an error of an errno. */
+export interface SocketDialer {
+  /**
+   * A new non-blocking socket for one attempt, bound when a local address or port is given.
+   *
+   * @returns The descriptor, or `-errno`.
+   */
+  open(version: 4 | 6, localAddress: string | undefined, localPort: number | undefined): number;
+  /** An address as a sockaddr, or `-errno`. */
+  sockaddr(address: string, port: number): Uint8Array | number;
+  /**
+   * A descriptor of `open` has connected; the socket does not say so yet.
+   *
+   * @returns 0, or `-errno` to let the attempt fail after all.
+   */
+  connected(fd: number): number;
+}
+
+/** What `net.Socket.connect` takes to connect to a host. */
+export type SocketTarget = TcpSocketConnectOpts;
+
 /** A runtime's event loop, for descriptors of ours. */
 export interface EventLoop {
   /**
@@ -111,6 +132,14 @@ export interface EventLoop {
    * Rejects with `signal.reason` after an abort, and else with an `MptcpError`.
    */
   connect(fd: number, target: Target, signal: AbortSignal): Promise<Channel>;
+  /**
+   * Connects a `net.Socket` with descriptors of ours, and otherwise as the runtime does: lookups, attempts, events, errors.
+   *
+   * @param begin The socket's own `connect`. It throws what it throws of wrong options.
+   */
+  connectSocket(socket: Socket, target: SocketTarget, begin: (target: SocketTarget) => void, dialer: SocketDialer): void;
+  /** The descriptor that a `net.Socket` stands on, for one synchronous stretch; -1 when there is none. */
+  descriptorOf(socket: Socket): number;
   /** Takes over a listening descriptor; it owns `fd` from the call on. */
   listen(fd: number, backlog: number, owner: AcceptorOwner): Acceptor;
   /** Watches a non-blocking socket of datagrams, such as netlink; it owns `fd` from the call on. */

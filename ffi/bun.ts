@@ -8,7 +8,9 @@
  */
 import { dlopen, ptr, read } from "bun:ffi";
 import { Buffer } from "node:buffer";
-import { Socket } from "node:net";
+import type { LookupOptions } from "node:dns";
+import { isIP, Socket } from "node:net";
+import { clearImmediate, setImmediate } from "node:timers";
 import { IPPROTO_TCP, SHUT_WR, SO_ERROR, SOL_SOCKET, TCP_NODELAY } from "../kernel/constants.ts";
 import { EAGAIN, ECANCELED, EINPROGRESS } from "../kernel/errno.ts";
 import { check, systemError } from "../kernel/error.ts";
@@ -19,10 +21,13 @@ import type {
   Channel,
   ChannelOwner,
   EventLoop,
+  SocketDialer,
+  SocketTarget,
   System,
   Target,
   Watcher,
 } from "./adapter.ts";
+import { type AttemptHost, Attempts } from "./attempts.ts";
 import { Libc } from "./libc.ts";
 import { openFirst } from "./libc_paths.ts";
 import { lingerReset } from "./net_channel.ts";
@@ -64,6 +69,14 @@ interface BunApi {
     unref(): void;
   };
 }
+
+/** The parts of a `net.Socket` of Bun that its type does not show. */
+interface BunNetSocket {
+  _handle: { fd?: number; close?(...args: unknown[]): unknown } | null;
+  _host: string;
+}
+
+const bunSocket = (socket: Socket): BunNetSocket => socket as unknown as BunNetSocket;
 
 const bun = (globalThis as unknown as { Bun: BunApi }).Bun;
 
@@ -125,6 +138,15 @@ class BunChannel implements Channel {
     watcher.pause();
     watcher.unref();
     this.#watcher = watcher;
+  }
+
+  /** Gives the descriptor up; nothing else may be called then. */
+  release(): number {
+    const fd = this.#fd;
+    this.#fd = -1;
+    this.owner = null;
+    this.#unwatch();
+    return fd;
   }
 
   awaitReadable(): void {
@@ -330,6 +352,60 @@ class BunAcceptor implements Acceptor {
   }
 }
 
+/** The descriptor of one attempt of a `net.Socket`, until the socket gets it. */
+class BunAttempt implements AttemptHost {
+  readonly #libc: Libc;
+  readonly #socket: Socket;
+  readonly #dialer: SocketDialer;
+  #fd = -1;
+
+  constructor(libc: Libc, socket: Socket, dialer: SocketDialer) {
+    this.#libc = libc;
+    this.#socket = socket;
+    this.#dialer = dialer;
+  }
+
+  open(version: 4 | 6, localAddress: string | undefined, localPort: number | undefined): number {
+    this.#fd = this.#dialer.open(version, localAddress, localPort);
+    return Math.min(this.#fd, 0);
+  }
+
+  connect(address: string, port: number, done: (result: number) => void): () => void {
+    const channel = new BunChannel(this.#libc, this.#fd);
+    const finish = (result: number) => {
+      const fd = channel.release();
+      const refused = result || this.#dialer.connected(fd);
+      if (refused < 0) {
+        this.#libc.close(fd);
+        return done(refused);
+      }
+      done(0);
+      adopt(this.#socket, fd);
+    };
+    const sockaddr = this.#dialer.sockaddr(address, port);
+    const begun = typeof sockaddr === "number" ? sockaddr : this.#libc.connect(this.#fd, sockaddr);
+    if (begun !== -EINPROGRESS) {
+      const turn = setImmediate(() => finish(begun));
+      return () => {
+        clearImmediate(turn);
+        channel.close();
+      };
+    }
+    channel.connected((error) => {
+      // Bun has taken SO_ERROR already and put it into its error.
+      const errno = (error as { errno?: number } | null)?.errno ?? (error ? ECANCELED : 0);
+      finish(-Math.abs(errno));
+    });
+    return () => channel.close();
+  }
+}
+
+/** Gives a connected descriptor to a socket that waits for one: it says `connect` and `ready` from within. */
+function adopt(socket: Socket, fd: number): void {
+  const connect = Socket.prototype.connect as unknown as (options: { fd: number }) => void;
+  connect.call(socket, { fd });
+}
+
 class BunLoop implements EventLoop {
   readonly #libc: Libc;
 
@@ -360,6 +436,39 @@ class BunLoop implements EventLoop {
       signal.addEventListener("abort", abort, { once: true });
       channel.connected(finish);
     });
+  }
+
+  /**
+   * Bun's sockets make their descriptors by themselves. So the socket is told to look a name up, which makes it check its
+   * options and wait; the answer never comes, and in its place it gets a connected descriptor.
+   */
+  connectSocket(
+    socket: Socket,
+    target: SocketTarget,
+    begin: (target: SocketTarget) => void,
+    dialer: SocketDialer,
+  ): void {
+    const { host, lookup } = target;
+    const wrong = (host !== undefined && typeof host !== "string") || (lookup != null && typeof lookup !== "function");
+    if (wrong) return begin(target); // throws
+    let asked: LookupOptions = {};
+    const wait = (_host: string, options: LookupOptions) => asked = options;
+    begin({ ...target, host: "localhost", lookup: wait as unknown as NonNullable<typeof lookup> });
+    bunSocket(socket)._host = host || "localhost";
+    const handle = bunSocket(socket)._handle!;
+    const attempt = new BunAttempt(this.#libc, socket, dialer);
+    const attempts = new Attempts(socket, target, attempt);
+    handle.close = (...args) => {
+      attempts.stop();
+      delete handle.close;
+      return handle.close!(...args);
+    };
+    attempts.start(host && isIP(host) ? null : asked);
+  }
+
+  descriptorOf(socket: Socket): number {
+    const handle = socket.destroyed ? null : bunSocket(socket)._handle;
+    return handle?.fd ?? -1;
   }
 
   listen(fd: number, backlog: number, owner: AcceptorOwner): Acceptor {

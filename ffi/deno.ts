@@ -3,9 +3,11 @@
  *
  * @module
  */
+import type { Socket } from "node:net";
 import { EPOLLIN, EPOLLOUT, SO_ERROR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_SOCKET } from "../kernel/constants.ts";
-import { EAGAIN, EINPROGRESS } from "../kernel/errno.ts";
+import { EAGAIN, ECANCELED, EINPROGRESS, EISCONN } from "../kernel/errno.ts";
 import { systemError } from "../kernel/error.ts";
+import { decodeSockaddr, SOCKADDR_STORAGE_SIZE } from "../kernel/sockaddr.ts";
 import type {
   Acceptor,
   AcceptorOwner,
@@ -13,6 +15,8 @@ import type {
   Channel,
   ChannelOwner,
   EventLoop,
+  SocketDialer,
+  SocketTarget,
   System,
   Target,
   Watcher,
@@ -20,6 +24,7 @@ import type {
 import { Libc } from "./libc.ts";
 import { openFirst } from "./libc_paths.ts";
 import { NetChannel } from "./net_channel.ts";
+import { type ConnectRequest, type Handle, handleOf, onHandles, type SocketName, unknownSockets } from "./net_handle.ts";
 import { Reactor, type ReactorHost } from "./reactor.ts";
 import { bindCalls, type CType, SYMBOLS } from "./symbols.ts";
 
@@ -58,6 +63,19 @@ function setCallRef(call: Promise<unknown>, ref: boolean): void {
   else internals?.core?.unrefOpPromise?.(call);
 }
 
+/** The descriptors that handles took over: Deno does not tell them. */
+const descriptors = new WeakMap<Handle, number>();
+
+/** What a handle says of its own end, said of a descriptor. */
+function nameOf(libc: Libc, fd: number, name: SocketName): number {
+  const bytes = new Uint8Array(SOCKADDR_STORAGE_SIZE);
+  const length = libc.getsockname(fd, bytes);
+  if (length < 0) return length;
+  const { hostname, port } = decodeSockaddr(bytes, 0, length)!;
+  Object.assign(name, { address: hostname, port, family: hostname.includes(":") ? "IPv6" : "IPv4" });
+  return 0;
+}
+
 class DenoLoop implements EventLoop {
   readonly #libc: Libc;
   readonly #epollWait: ReactorHost["epollWait"];
@@ -73,19 +91,15 @@ class DenoLoop implements EventLoop {
   }
 
   async connect(fd: number, target: Target, signal: AbortSignal): Promise<Channel> {
-    const reactor = this.#reactor;
     try {
       signal.throwIfAborted();
       let result = this.#libc.connect(fd, target.sockaddr);
       if (result === -EINPROGRESS) {
-        const stop = () => reactor.cancel(fd);
+        const stop = () => this.#reactor.cancel(fd);
         signal.addEventListener("abort", stop, { once: true });
-        await reactor.wait(fd, EPOLLOUT);
+        result = await this.#connected(fd);
         signal.removeEventListener("abort", stop);
         signal.throwIfAborted();
-        reactor.cancel(fd);
-        const error = this.#libc.getInt(fd, SOL_SOCKET, SO_ERROR);
-        result = error > 0 ? -error : error;
       }
       if (result < 0) {
         throw systemError(result, "connect", { address: target.address, port: target.port });
@@ -95,6 +109,94 @@ class DenoLoop implements EventLoop {
       throw error;
     }
     return new NetChannel(this.#libc, fd);
+  }
+
+  /** Waits until a connection that was begun has succeeded (0) or failed (`-errno`), or until `reactor.cancel(fd)`. */
+  async #connected(fd: number, ref = true): Promise<number> {
+    const events = await this.#reactor.wait(fd, EPOLLOUT, ref);
+    if (events === 0) return -ECANCELED;
+    this.#reactor.cancel(fd);
+    const error = this.#libc.getInt(fd, SOL_SOCKET, SO_ERROR);
+    return error > 0 ? -error : error;
+  }
+
+  connectSocket(
+    socket: Socket,
+    target: SocketTarget,
+    begin: (target: SocketTarget) => void,
+    dialer: SocketDialer,
+  ): void {
+    if (!onHandles(socket, (handle) => this.#dialBy(handle, dialer))) throw unknownSockets();
+    begin(target);
+  }
+
+  /**
+   * Deno's handle makes its own TCP socket when it connects, whatever descriptor it has. So we connect, and it gets the
+   * descriptor when that is done.
+   */
+  #dialBy(handle: Handle, dialer: SocketDialer): void {
+    const native = Object.getPrototypeOf(handle) as Handle;
+    const libc = this.#libc;
+    /** Ours, until the handle has it. */
+    let fd = -1;
+    let given = false;
+    let ref = true;
+    const make = (version: 4 | 6, address?: string, port?: number): number => {
+      if (given) return -EISCONN;
+      if (fd < 0) fd = dialer.open(version, address, port);
+      return Math.min(fd, 0);
+    };
+    const drop = () => {
+      if (fd < 0) return;
+      this.#reactor.cancel(fd);
+      libc.close(fd);
+      fd = -1;
+    };
+    const connect = (version: 4 | 6) => (request: ConnectRequest, address: string, port: number): number => {
+      const made = make(version);
+      if (made < 0) return made;
+      const sockaddr = dialer.sockaddr(address, port);
+      if (typeof sockaddr === "number") return sockaddr;
+      const begun = libc.connect(fd, sockaddr);
+      const ended = begun === -EINPROGRESS ? this.#connected(fd, ref) : Promise.resolve(begun);
+      ended.then((status) => {
+        if (fd < 0) return; // closed meanwhile
+        const result = status || dialer.connected(fd) || native.open.call(handle, fd);
+        if (result < 0) {
+          drop();
+        } else {
+          descriptors.set(handle, fd);
+          given = true;
+          fd = -1;
+        }
+        request.oncomplete?.(result, handle, request, true, true);
+      });
+      return 0;
+    };
+    handle.bind = (address, port) => make(4, address, port);
+    handle.bind6 = (address, port) => make(6, address, port);
+    handle.connect = connect(4);
+    handle.connect6 = connect(6);
+    handle.getsockname = (name) => fd < 0 ? native.getsockname.call(handle, name) : nameOf(libc, fd, name);
+    handle.close = (done) => {
+      drop();
+      native.close.call(handle, done);
+    };
+    handle.ref = () => {
+      ref = true;
+      this.#reactor.setRef(fd, ref);
+      native.ref.call(handle);
+    };
+    handle.unref = () => {
+      ref = false;
+      this.#reactor.setRef(fd, ref);
+      native.unref.call(handle);
+    };
+  }
+
+  descriptorOf(socket: Socket): number {
+    const handle = socket.destroyed ? null : handleOf(socket);
+    return handle === null ? -1 : descriptors.get(handle) ?? -1;
   }
 
   listen(fd: number, _backlog: number, owner: AcceptorOwner): Acceptor {

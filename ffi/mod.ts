@@ -8,7 +8,18 @@ import process from "node:process";
 import type { Adapter, RuntimeName, System } from "./adapter.ts";
 import { environment, libcCandidates } from "./libc_paths.ts";
 
-export type { Acceptor, AcceptorOwner, Channel, ChannelOwner, EventLoop, System, Target, Watcher } from "./adapter.ts";
+export type {
+  Acceptor,
+  AcceptorOwner,
+  Channel,
+  ChannelOwner,
+  EventLoop,
+  SocketDialer,
+  SocketTarget,
+  System,
+  Target,
+  Watcher,
+} from "./adapter.ts";
 export type { Libc } from "./libc.ts";
 export { environment } from "./libc_paths.ts";
 export { connectPlain, type Flow, fromNodeError, listenPlain, type PlainOptions, StreamChannel } from "./unsupported.ts";

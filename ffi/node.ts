@@ -14,6 +14,8 @@ import type {
   Channel,
   ChannelOwner,
   EventLoop,
+  SocketDialer,
+  SocketTarget,
   System,
   Target,
   Watcher,
@@ -21,6 +23,7 @@ import type {
 import { Libc } from "./libc.ts";
 import { openFirst } from "./libc_paths.ts";
 import { NetChannel } from "./net_channel.ts";
+import { type ConnectRequest, type Handle, handleOf, onHandles, unknownSockets } from "./net_handle.ts";
 import { bindCalls, type CType, SYMBOLS } from "./symbols.ts";
 
 /** The parts of `node:ffi` in use here; its types are younger than the oldest `@types/node` that users have. */
@@ -31,12 +34,6 @@ interface NodeFfi {
   };
   getInt32(pointer: bigint): number;
   getRawPointer(bytes: Uint8Array): bigint;
-}
-
-/** The parts of libuv's handle in use here. */
-interface TcpHandle {
-  fd: number;
-  open(fd: number): number;
 }
 
 /** The parts of Node's binding of libuv's pipes in use here. */
@@ -96,8 +93,6 @@ function withSizes(
   return result;
 }
 
-const handleOf = (socket: Socket): TcpHandle | null => (socket as unknown as { _handle: TcpHandle | null })._handle;
-
 class NodeLoop implements EventLoop {
   readonly #libc: Libc;
 
@@ -145,6 +140,50 @@ class NodeLoop implements EventLoop {
     });
   }
 
+  connectSocket(
+    socket: Socket,
+    target: SocketTarget,
+    begin: (target: SocketTarget) => void,
+    dialer: SocketDialer,
+  ): void {
+    if (!onHandles(socket, (handle) => this.#dialBy(handle, dialer))) throw unknownSockets();
+    begin(target);
+  }
+
+  /** libuv connects whatever descriptor the handle has. */
+  #dialBy(handle: Handle, dialer: SocketDialer): void {
+    const native = Object.getPrototypeOf(handle) as Handle;
+    let made = false;
+    const make = (version: 4 | 6, address?: string, port?: number): number => {
+      if (made) return 0;
+      const fd = dialer.open(version, address, port);
+      if (fd < 0) return fd;
+      const opened = handle.open(fd);
+      if (opened < 0) this.#libc.close(fd);
+      else made = true;
+      return opened;
+    };
+    const connecting = (version: 4 | 6, request: ConnectRequest): number => {
+      const { oncomplete } = request;
+      request.oncomplete = (status, ...rest) => {
+        oncomplete!(status === 0 ? dialer.connected(handle.fd!) : status, ...rest);
+      };
+      return make(version);
+    };
+    handle.bind = (address, port) => make(4, address, port);
+    handle.bind6 = (address, port) => make(6, address, port);
+    handle.connect = (request, address, port) => {
+      return connecting(4, request) || native.connect.call(handle, request, address, port);
+    };
+    handle.connect6 = (request, address, port) => {
+      return connecting(6, request) || native.connect6.call(handle, request, address, port);
+    };
+  }
+
+  descriptorOf(socket: Socket): number {
+    return socket.destroyed ? -1 : handleOf(socket)?.fd ?? -1;
+  }
+
   listen(fd: number, backlog: number, owner: AcceptorOwner): Acceptor {
     return new NodeAcceptor(this.#libc, fd, backlog, owner);
   }
@@ -177,7 +216,7 @@ class NodeAcceptor implements Acceptor {
     this.#fd = fd;
     // Paused: a socket that reads keeps the process alive.
     this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
-      owner.accepted(new NetChannel(libc, handleOf(socket)!.fd, socket));
+      owner.accepted(new NetChannel(libc, handleOf(socket)!.fd!, socket));
     });
     this.#server.on("error", (error) => owner.failed(error));
     this.#server.listen({ fd, backlog, exclusive: true });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Channel, connectPlain, type System, system, unsupportedReason } from "../ffi/mod.ts";
+import { type Channel, connectPlain, type Libc, type System, system, unsupportedReason } from "../ffi/mod.ts";
 import {
   IP_BIND_ADDRESS_NO_PORT,
   IPPROTO_IP,
@@ -102,20 +102,32 @@ function attemptOn({ libc, loop }: System, options: ConnectOptions) {
     try {
       if (noDelay) check(libc.setInt(fd, IPPROTO_TCP, TCP_NODELAY, 1), "setsockopt");
       if (keepAlive) check(libc.setInt(fd, SOL_SOCKET, SO_KEEPALIVE, 1), "setsockopt");
-      if (localAddress !== undefined || localPort) {
-        const from = localAddress ?? (version === 6 ? "::" : "0.0.0.0");
-        // A port asked for may still be in TIME_WAIT; one not asked for is chosen at connect, when the peer is known.
-        if (localPort) libc.setInt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-        else libc.setInt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-        const bound = libc.bind(fd, sockaddrOf(libc, from, localPort ?? 0));
-        check(bound, "bind", { address: from, port: localPort ?? 0 });
-      }
+      if (localAddress !== undefined || localPort) bindLocal(libc, fd, version, localAddress, localPort);
     } catch (error) {
       libc.close(fd);
       throw error;
     }
     return { channel: await loop.connect(fd, { address, port, sockaddr }, signal), refused };
   };
+}
+
+/**
+ * Binds a socket before it connects.
+ *
+ * @throws {MptcpError} `EADDRNOTAVAIL`, `EADDRINUSE` and the like.
+ */
+export function bindLocal(
+  libc: Libc,
+  fd: number,
+  version: 4 | 6,
+  localAddress: string | undefined,
+  localPort = 0,
+): void {
+  const address = localAddress ?? (version === 6 ? "::" : "0.0.0.0");
+  // A port asked for may still be in TIME_WAIT; one not asked for is chosen at connect, when the peer is known.
+  if (localPort) libc.setInt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  else libc.setInt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+  check(libc.bind(fd, sockaddrOf(libc, address, localPort)), "bind", { address, port: localPort });
 }
 
 /** One attempt by the runtime's own TCP, on a host without FFI. */

@@ -130,7 +130,8 @@ function checkIsObject(verb: string, options: unknown): void {
 
 const INT_MAX = 2 ** 31 - 1;
 
-function checkSocketOptions(options: SocketOptions): void {
+/** Checks what can be set on any socket. */
+export function checkSocketOptions(options: SocketOptions): void {
   const { mptcp = "prefer", receiveBuffer, sendBuffer, congestion } = options;
   if (mptcp !== "prefer" && mptcp !== "require" && mptcp !== "off") {
     throw new TypeError(`Cannot use mptcp ${show(mptcp)}: it must be "prefer", "require" or "off"`);

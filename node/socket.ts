@@ -1,0 +1,190 @@
+/**
+ * A socket of `node:net` that dials over MPTCP.
+ *
+ * @module
+ */
+import {
+  type IpcSocketConnectOpts,
+  Socket,
+  type SocketConnectOpts,
+  type SocketConstructorOpts,
+  type TcpSocketConnectOpts,
+} from "node:net";
+import process from "node:process";
+import { addAbortSignal } from "node:stream";
+import { type SocketTarget, system, unsupportedReason } from "../ffi/mod.ts";
+import { MptcpError } from "../kernel/error.ts";
+import { unsupportedFallback } from "../net/fallback.ts";
+import { checkSocketOptions, type SocketOptions } from "../net/options.ts";
+import { connectArguments } from "./connect_arguments.ts";
+import { type ControlState, SocketControl } from "./control.ts";
+import { Dialer } from "./dialer.ts";
+
+/** Options of the constructor: those of `net.Socket`, and how to make the sockets that it will connect by. */
+export interface MptcpSocketOptions extends SocketConstructorOpts, SocketOptions {}
+
+/** Options of `connect` for a host and a port: those of `net.Socket`, and more. */
+export interface MptcpSocketConnectOptions extends TcpSocketConnectOpts, SocketOptions {
+  /**
+   * Destroys the socket, connected or not, with an `AbortError`: as of `net.createConnection`.
+   *
+   * @default {undefined}
+   */
+  signal?: AbortSignal;
+  /**
+   * Milliseconds without traffic after which `"timeout"` is emitted: as `setTimeout`.
+   *
+   * @default {undefined}
+   */
+  timeout?: number;
+  /**
+   * Sends small segments at once (TCP_NODELAY).
+   *
+   * @default {undefined} the constructor's
+   */
+  noDelay?: boolean;
+  /**
+   * Probes an idle peer (SO_KEEPALIVE).
+   *
+   * @default {undefined} the constructor's
+   */
+  keepAlive?: boolean;
+  /**
+   * Milliseconds of silence before the first probe.
+   *
+   * @default {undefined} the constructor's, or the kernel's
+   */
+  keepAliveInitialDelay?: number;
+}
+
+const SOCKET_OPTIONS = ["mptcp", "receiveBuffer", "sendBuffer", "congestion"] as const;
+
+function socketOptionsOf(...sources: (SocketOptions | undefined)[]): SocketOptions {
+  const result: Record<string, unknown> = {};
+  for (const source of sources) {
+    for (const name of SOCKET_OPTIONS) {
+      if (source?.[name] !== undefined) result[name] = source[name];
+    }
+  }
+  checkSocketOptions(result);
+  return result;
+}
+
+/**
+ * A `net.Socket` that connects over MPTCP, and over TCP where MPTCP cannot be had. All else is the runtime's own socket:
+ * events, errors, timeouts, backpressure.
+ *
+ * @example Use it where a library asks for a socket
+ * ```ts no-assert
+ * import { MptcpSocket } from "@mptcp/mptcp/node";
+ * import { createServer } from "node:net";
+ *
+ * const server = createServer((socket) => socket.end("hello")).listen(0, "127.0.0.1", () => {
+ *   const { port } = server.address() as { port: number };
+ *   const socket = new MptcpSocket().connect(port, "127.0.0.1", () => {
+ *     console.log(socket.mptcp.isMultipath(), socket.mptcp.fallback());
+ *   });
+ *   socket.on("data", (text) => console.log(String(text)));
+ *   socket.on("close", () => server.close());
+ * });
+ * ```
+ */
+export class MptcpSocket extends Socket {
+  readonly #options: SocketOptions;
+  readonly #signal: AbortSignal | undefined;
+  readonly #state: ControlState = { side: "client", wanted: false, wasMultipath: false, fallback: null };
+  #dialer: Dialer | null = null;
+
+  /** The connection's MPTCP side: what it became, its subflows, its options. */
+  readonly mptcp: SocketControl = new SocketControl(this, this.#state);
+
+  /**
+   * Makes a socket that is not connected yet.
+   *
+   * @param options Those of `net.Socket`, and `mptcp`, `receiveBuffer`, `sendBuffer`, `congestion` for all that it connects.
+   * @throws {TypeError} When an option has the wrong type.
+   * @throws {RangeError} When a number is out of range.
+   */
+  constructor(options?: MptcpSocketOptions) {
+    super(options);
+    this.#options = socketOptionsOf(options);
+    this.#signal = options?.signal;
+  }
+
+  /**
+   * Connects, as `net.Socket.connect` does: events and errors are its own. A `path` (a Unix socket) is connected as ever.
+   *
+   * With `mptcp: "require"` a connection that came out as plain TCP is an `"error"` with code `"EOPNOTSUPP"`.
+   *
+   * @param options Host and port, and what else `net.Socket` takes; `mptcp` and the like override the constructor's.
+   * @param listener Called once on `"connect"`.
+   * @returns This socket.
+   * @throws {TypeError} When an option has the wrong type.
+   * @throws {RangeError} When a number is out of range.
+   */
+  override connect(options: MptcpSocketConnectOptions | IpcSocketConnectOpts, listener?: () => void): this;
+  /** Connects to a port of a host. */
+  override connect(port: number, host: string, listener?: () => void): this;
+  /** Connects to a port of localhost. */
+  override connect(port: number, listener?: () => void): this;
+  /** Connects to a Unix socket, as `net.Socket` does. */
+  override connect(path: string, listener?: () => void): this;
+  override connect(...args: unknown[]): this {
+    const { options, listener } = connectArguments<SocketConnectOpts & { fd?: number }>(args);
+    const begin = (target: SocketConnectOpts) => void super.connect(target, listener);
+    if ("path" in options && options.path || options.fd !== undefined) {
+      begin(options);
+      return this;
+    }
+    this.#dial(options as MptcpSocketConnectOptions, begin);
+    return this;
+  }
+
+  #dial(options: MptcpSocketConnectOptions, begin: (target: SocketTarget) => void): void {
+    const { noDelay, keepAlive, keepAliveInitialDelay, timeout, signal } = options;
+    const chosen = socketOptionsOf(this.#options, options);
+    const wanted = chosen.mptcp !== "off";
+    Object.assign(this.#state, { wanted, wasMultipath: false, fallback: null });
+    if (timeout) this.setTimeout(timeout);
+    if (noDelay !== undefined) this.setNoDelay(noDelay);
+    if (keepAlive !== undefined) this.setKeepAlive(keepAlive, keepAliveInitialDelay);
+    const host = system();
+    this.#dialer = host === null ? null : new Dialer(host, chosen, this.#state);
+    if (host !== null) host.loop.connectSocket(this, options, begin, this.#dialer!);
+    else this.#dialPlain(options, begin, chosen);
+    if (signal && signal !== this.#signal) addAbortSignal(signal, this);
+  }
+
+  /** On a host without FFI. */
+  #dialPlain(options: MptcpSocketConnectOptions, begin: (target: SocketTarget) => void, chosen: SocketOptions): void {
+    begin(options);
+    if (chosen.mptcp === "off") return;
+    const fallback = unsupportedFallback(unsupportedReason() ?? "no FFI");
+    this.#state.fallback = fallback;
+    if (chosen.mptcp !== "require") return;
+    const message = `Cannot make an MPTCP socket: ${fallback.message}`;
+    process.nextTick(() => this.destroy(new MptcpError(fallback.code, message, { syscall: "socket" })));
+  }
+}
+
+/**
+ * Connects a new {@linkcode MptcpSocket}: `net.createConnection` over MPTCP.
+ *
+ * @param options Those of the socket's constructor and of its `connect`.
+ * @param listener Called once on `"connect"`.
+ * @returns The socket, at once.
+ */
+export function createConnection(
+  options: MptcpSocketOptions & (MptcpSocketConnectOptions | IpcSocketConnectOpts),
+  listener?: () => void,
+): MptcpSocket;
+/** Connects to a port of a host. */
+export function createConnection(port: number, host: string, listener?: () => void): MptcpSocket;
+/** Connects to a port of localhost. */
+export function createConnection(port: number, listener?: () => void): MptcpSocket;
+/** Connects to a Unix socket. */
+export function createConnection(path: string, listener?: () => void): MptcpSocket;
+export function createConnection(...args: unknown[]): MptcpSocket {
+  const { options, listener } = connectArguments<MptcpSocketConnectOptions>(args);
+  return new MptcpSocket(options).connect(options, listener);
+}
