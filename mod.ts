@@ -35,6 +35,7 @@ export type { Subflow } from "./paths/connection.ts";
 export { counters } from "./paths/counters.ts";
 export {
   type Announcement,
+  type EndpointsOptions,
   type NewEndpoint,
   type NewSubflow,
   PathManager,

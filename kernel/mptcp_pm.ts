@@ -232,7 +232,7 @@ export function encodeCreateSubflow(
   return command(family, DO, MPTCP_PM_CMD_SUBFLOW_CREATE, attributes);
 }
 
-/** Closes a subflow of a userspace-managed connection. */
+/** Closes a subflow of a userspace-managed connection, named in the family of its socket: see `commandAddress`. */
 export function encodeDestroySubflow(
   family: number,
   token: number,

@@ -39,7 +39,10 @@ export interface EndpointFlags {
   subflow: boolean;
   /** Subflows of the address are backups, used when no other works. `MPTCP_PM_ADDR_FLAG_BACKUP` */
   backup: boolean;
-  /** With `subflow`: open subflows to all addresses of the peer. `MPTCP_PM_ADDR_FLAG_FULLMESH` (5.15) */
+  /**
+   * Open subflows from the address to all addresses that the peer announces; with `subflow` also to the peer's initial one.
+   * `MPTCP_PM_ADDR_FLAG_FULLMESH` (5.15)
+   */
   fullmesh: boolean;
   /** Made by the kernel itself, when a peer joined at the address; not to be set. `MPTCP_PM_ADDR_FLAG_IMPLICIT` (5.18) */
   implicit: boolean;
@@ -131,9 +134,6 @@ export function checkEndpoint(endpoint: EndpointInit): void {
   }
   if (has(MPTCP_PM_ADDR_FLAG_FULLMESH) && has(MPTCP_PM_ADDR_FLAG_SIGNAL)) {
     throw new TypeError("Cannot make an endpoint with both fullmesh and signal: make two endpoints");
-  }
-  if (has(MPTCP_PM_ADDR_FLAG_FULLMESH) && !has(MPTCP_PM_ADDR_FLAG_SUBFLOW)) {
-    throw new TypeError("Cannot make an endpoint with fullmesh but without subflow: it would do nothing");
   }
   if (port !== undefined && (!has(MPTCP_PM_ADDR_FLAG_SIGNAL) || has(MPTCP_PM_ADDR_FLAG_SUBFLOW))) {
     throw new TypeError("Cannot make an endpoint with a port: that is for signal without subflow only");

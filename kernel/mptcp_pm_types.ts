@@ -27,9 +27,7 @@ export type EndpointKey =
 
 /** One end of a subflow, in commands. */
 export interface SubflowEnd {
-  /**
-   * IPv4 or IPv6; for a subflow that exists as its socket has it, see `commandAddress`.
-   */
+  /** IPv4 or IPv6, as events and `subflows()` tell it. */
   address: string;
   /** 1 to 65535 */
   port: number;

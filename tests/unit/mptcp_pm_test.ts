@@ -280,7 +280,6 @@ describe("mptcp_pm refuses, before the kernel does or does not", () => {
       ["a port without signal", TypeError, add({ port: 1 })],
       ["a port with subflow", TypeError, add({ port: 1, signal: true, subflow: true })],
       ["signal and fullmesh", TypeError, add({ signal: true, subflow: true, fullmesh: true })],
-      ["fullmesh without subflow", TypeError, add({ fullmesh: true })],
       ["implicit", TypeError, add({ implicit: true })],
       ["implicit by number", TypeError, add({ flags: 16 })],
       ["flags of text", TypeError, add({ signal: "yes" })],
