@@ -85,6 +85,11 @@ export class Libc {
     return isFd(fd) ? this.#raw.fcntl(fd, F_DUPFD_CLOEXEC, 0) : BAD_FD;
   }
 
+  /** Puts a second descriptor of `fd`'s open file in the place of `place`, whose own file it closes, in one step. */
+  dup3(fd: number, place: number, flags: number): number {
+    return isFd(fd) && isFd(place) ? this.#raw.dup3(fd, place, flags) : BAD_FD;
+  }
+
   /** Sends what the kernel takes at once. */
   send(fd: number, bytes: Uint8Array): number {
     if (!isFd(fd)) return BAD_FD;
@@ -179,7 +184,7 @@ export class Libc {
     return this.#raw.epoll_create1(flags);
   }
 
-  /** `event` is a packed `struct epoll_event` of 12 bytes (x86-64) or 16 (others); see `reactor.ts`. */
+  /** `event` is a packed `struct epoll_event` of 12 bytes (x86-64) or 16 (others); see `epoll_event.ts`. */
   epollCtl(epoll: number, operation: number, fd: number, event: Uint8Array): number {
     if (!isFd(epoll) || !isFd(fd) || event.length < 16) return BAD_FD;
     return this.#raw.epoll_ctl(epoll, operation, fd, event);

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import process from "node:process";
 import {
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
@@ -15,13 +14,10 @@ import {
 } from "../kernel/constants.ts";
 import { EEXIST } from "../kernel/errno.ts";
 import { check } from "../kernel/error.ts";
-import { struct, u32, u64, viewOf } from "../kernel/struct.ts";
+import { viewOf } from "../kernel/struct.ts";
+import { EVENT, EVENT_SIZE } from "./epoll_event.ts";
 import type { Libc } from "./libc.ts";
 
-/** The kernel packs `struct epoll_event` on x86-64 only. */
-const PACKED = process.arch === "x64";
-const EVENT = struct({ events: u32(0), data: u64(PACKED ? 4 : 8) });
-const EVENT_SIZE = PACKED ? 12 : 16;
 const BATCH = 64;
 /** `EFD_NONBLOCK | EFD_CLOEXEC`, and likewise for epoll. */
 const FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC;

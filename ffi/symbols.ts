@@ -36,6 +36,8 @@ export const SYMBOLS = {
   close: { args: ["i32"], result: "i32" },
   // int fcntl(int fd, int command, int argument); variadic in C, but alike for an int on every Linux ABI
   fcntl: { args: ["i32", "i32", "i32"], result: "i32" },
+  // int dup3(int oldfd, int newfd, int flags);
+  dup3: { args: ["i32", "i32", "i32"], result: "i32" },
   // ssize_t send(int fd, const void *buf, size_t len, int flags);
   send: { args: ["i32", "buffer", "usize", "i32"], result: "i32" },
   // ssize_t recv(int fd, void *buf, size_t len, int flags);
