@@ -3,14 +3,15 @@
  *
  * @module
  */
-import { type Channel, listenPlain, type System, system, unsupportedReason } from "../ffi/mod.ts";
+import { type Channel, type Libc, listenPlain, type System, system, unsupportedReason } from "../ffi/mod.ts";
 import { IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET } from "../kernel/constants.ts";
 import { check, MptcpError } from "../kernel/error.ts";
 import { ipVersion } from "../kernel/ip.ts";
+import type { Addr } from "../kernel/sockaddr.ts";
 import { localAddress } from "../paths/connection.ts";
 import { sockaddrOf } from "./address.ts";
 import { Conn } from "./conn.ts";
-import { unsupportedFallback, watchCounters } from "./fallback.ts";
+import { type Fallback, unsupportedFallback, watchCounters } from "./fallback.ts";
 import { Listener } from "./listener.ts";
 import { checkListenOptions, type ListenOptions } from "./options.ts";
 import { makeSocket } from "./socket.ts";
@@ -31,30 +32,39 @@ export function listen(options: ListenOptions): Listener {
   return openListener(options, (channel, refused) => new Conn(channel, { side: "server", wanted, refused }));
 }
 
-/** Makes a listener whose connections are of a kind of their own. */
-export function openListener<C extends Conn>(
-  options: ListenOptions,
-  wrap: (channel: Channel, refused: ReturnType<Listener["fallback"]>) => C | Promise<C>,
-): Listener<C> {
-  checkListenOptions(options);
-  const { hostname = "0.0.0.0" } = options;
-  const address = hostname === "localhost" ? "127.0.0.1" : hostname;
-  const version = ipVersion(address);
-  if (version === 0) {
-    throw new TypeError(`Cannot listen on "${hostname}": an IP address is needed, as listen() does not wait for a resolver`);
-  }
-  const host = system();
-  return host === null ? plainListener(options, address, wrap) : listenerOn(host, options, address, version, wrap);
+/** A socket that listens already; whoever has it closes it. */
+export interface ListeningSocket {
+  /** The descriptor, non-blocking. */
+  fd: number;
+  /** The bound address. */
+  addr: Addr;
+  /** Why the socket is plain TCP though MPTCP was wanted; `null` when it is as wanted. */
+  refused: Fallback | null;
 }
 
-function listenerOn<C extends Conn>(
-  { libc, loop }: System,
-  options: ListenOptions,
-  address: string,
-  version: 4 | 6,
-  wrap: (channel: Channel, refused: ReturnType<Listener["fallback"]>) => C | Promise<C>,
-): Listener<C> {
+/**
+ * The IP address that a hostname option means.
+ *
+ * @throws {TypeError} When it is a name.
+ */
+export function listenAddress(hostname = "0.0.0.0"): string {
+  const address = hostname === "localhost" ? "127.0.0.1" : hostname;
+  if (ipVersion(address) === 0) {
+    throw new TypeError(`Cannot listen on "${hostname}": an IP address is needed, as listen() does not wait for a resolver`);
+  }
+  return address;
+}
+
+/**
+ * Makes a listening socket.
+ *
+ * @param options Checked ones.
+ * @throws {MptcpError} As `listen` does; nothing is left open then.
+ */
+export function openListeningSocket(libc: Libc, options: ListenOptions): ListeningSocket {
   const { port, backlog = BACKLOG, reusePort = false, ipv6Only = false, mptcp } = options;
+  const address = listenAddress(options.hostname);
+  const version = ipVersion(address) as 4 | 6;
   const sockaddr = sockaddrOf(libc, address, port);
   if (mptcp !== "off") watchCounters();
   const { fd, refused } = makeSocket(libc, version, options);
@@ -64,7 +74,34 @@ function listenerOn<C extends Conn>(
     if (version === 6) check(libc.setInt(fd, IPPROTO_IPV6, IPV6_V6ONLY, ipv6Only ? 1 : 0), "setsockopt");
     check(libc.bind(fd, sockaddr), "bind", { address, port });
     check(libc.listen(fd, backlog), "listen", { address, port });
-    const addr = localAddress(fd);
+    return { fd, addr: localAddress(fd), refused };
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
+/** What becomes of an accepted channel. */
+type Wrap<C> = (channel: Channel, refused: Fallback | null) => C | Promise<C>;
+
+/** Makes a listener whose connections are of a kind of their own. */
+export function openListener<C extends Conn>(options: ListenOptions, wrap: Wrap<C>): Listener<C> {
+  checkListenOptions(options);
+  const address = listenAddress(options.hostname);
+  const host = system();
+  return host === null
+    ? plainListener(options, address, wrap)
+    : listenerOn(host, openListeningSocket(host.libc, options), options, wrap);
+}
+
+/** Makes a listener of a listening socket, which is the listener's from then on. */
+export function listenerOn<C extends Conn>(
+  { libc, loop }: System,
+  { fd, addr, refused }: ListeningSocket,
+  { backlog = BACKLOG, mptcp }: ListenOptions,
+  wrap: Wrap<C>,
+): Listener<C> {
+  try {
     return new Listener<C>(
       (owner) => loop.listen(fd, backlog, owner),
       addr,
@@ -81,7 +118,7 @@ function listenerOn<C extends Conn>(
 function plainListener<C extends Conn>(
   options: ListenOptions,
   address: string,
-  wrap: (channel: Channel, refused: ReturnType<Listener["fallback"]>) => C | Promise<C>,
+  wrap: Wrap<C>,
 ): Listener<C> {
   const refused = options.mptcp === "off" ? null : unsupportedFallback(unsupportedReason() ?? "no FFI");
   if (refused !== null && options.mptcp === "require") {
