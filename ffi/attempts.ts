@@ -24,6 +24,8 @@ export interface AttemptHost {
    * @returns How to stop it: `done` will not be called then.
    */
   connect(address: string, port: number, done: (result: number) => void): () => void;
+  /** Closes a descriptor that was made and not connected. */
+  discard(): void;
 }
 
 /** The parts of a socket that its type does not show. */
@@ -78,6 +80,7 @@ export class Attempts {
   stop(): void {
     this.#over = true;
     this.#stop();
+    this.#host.discard();
   }
 
   /** @param lookupOptions What the socket itself would ask the resolver for; `null` for an address. */
@@ -96,7 +99,7 @@ export class Attempts {
     };
     (lookup as (host: string, options: LookupOptions, done: typeof answered) => void)(
       host,
-      { ...lookupOptions, all },
+      all ? { ...lookupOptions, all } : lookupOptions,
       answered,
     );
   }
@@ -144,10 +147,22 @@ export class Attempts {
     });
   }
 
+  #blocked(address: string, version: Version): Error | null {
+    if (!inner(this.#socket).blockList?.check(address, `ipv${version}`)) return null;
+    return coded(new Error(`IP(${address}) is blocked by net.BlockList`), "ERR_IP_BLOCKED");
+  }
+
   #connectNext(rest: readonly [string, Version][]): void {
     const [candidate, ...others] = rest;
     if (candidate === undefined) return void this.#socket.destroy(this.#combined());
     const [address, version] = candidate;
+    const blocked = this.#blocked(address, version);
+    if (blocked !== null) {
+      this.#errors.push(blocked);
+      this.#socket.emit("connectionAttemptFailed", address, this.#port, version, blocked);
+      if (!this.#over) this.#connectNext(others);
+      return;
+    }
     let timer: ReturnType<typeof setTimeout> | undefined;
     const next = (error: Error) => {
       this.#errors.push(error);
@@ -179,10 +194,6 @@ export class Attempts {
       socket.emit("connectionAttemptFailed", address, port, version, error);
       done(error);
     };
-    if (inner(socket).blockList?.check(address, `ipv${version}`)) {
-      failed(coded(new Error(`IP(${address}) is blocked by net.BlockList`), "ERR_IP_BLOCKED"));
-      return false;
-    }
     const { localAddress, localPort } = this.#target;
     const bound = localAddress || localPort ? this.#host.open(version, localAddress, localPort) : 0;
     if (bound < 0) {
@@ -191,6 +202,12 @@ export class Attempts {
     }
     socket.emit("connectionAttempt", address, port, version);
     if (this.#over) return false;
+    const blocked = this.#blocked(address, version);
+    if (blocked !== null) {
+      this.#host.discard();
+      done(blocked);
+      return false;
+    }
     const opened = localAddress || localPort ? 0 : this.#host.open(version, undefined, undefined);
     const ended = (result: number) => {
       if (this.#over) return;

@@ -74,6 +74,9 @@ interface BunApi {
 interface BunNetSocket {
   _handle: { fd?: number; close?(...args: unknown[]): unknown } | null;
   _host: string;
+  _sockname: unknown;
+  _unrefTimer(): void;
+  connecting: boolean;
 }
 
 const bunSocket = (socket: Socket): BunNetSocket => socket as unknown as BunNetSocket;
@@ -370,8 +373,15 @@ class BunAttempt implements AttemptHost {
     return Math.min(this.#fd, 0);
   }
 
+  discard(): void {
+    if (this.#fd >= 0) this.#libc.close(this.#fd);
+    this.#fd = -1;
+  }
+
   connect(address: string, port: number, done: (result: number) => void): () => void {
-    const channel = new BunChannel(this.#libc, this.#fd);
+    const fd = this.#fd;
+    this.#fd = -1;
+    const channel = new BunChannel(this.#libc, fd);
     const finish = (result: number) => {
       const fd = channel.release();
       const refused = result || this.#dialer.connected(fd);
@@ -383,7 +393,7 @@ class BunAttempt implements AttemptHost {
       adopt(this.#socket, fd);
     };
     const sockaddr = this.#dialer.sockaddr(address, port);
-    const begun = typeof sockaddr === "number" ? sockaddr : this.#libc.connect(this.#fd, sockaddr);
+    const begun = typeof sockaddr === "number" ? sockaddr : this.#libc.connect(fd, sockaddr);
     if (begun !== -EINPROGRESS) {
       const turn = setImmediate(() => finish(begun));
       return () => {
@@ -400,10 +410,77 @@ class BunAttempt implements AttemptHost {
   }
 }
 
-/** Gives a connected descriptor to a socket that waits for one: it says `connect` and `ready` from within. */
+/** The members of a socket whose keys are symbols of Bun's own, by the symbols' names. */
+function hidden(socket: Socket, name: string): unknown {
+  const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === name);
+  return symbol && (socket as unknown as Record<symbol, unknown>)[symbol];
+}
+
+/** What Bun keeps beside the native sockets that its `net.Socket` connects. */
+interface NetData {
+  self: Socket;
+  req: { oncomplete(): void };
+}
+
+type NetHandle = Omit<BunSocket, "data"> & {
+  data: NetData;
+  setNoDelay(on: boolean): void;
+  setKeepAlive(on: boolean, delay: number): void;
+  setTypeOfService?(value: number): void;
+};
+
+/** How Bun's `net.Socket` handles its native ones. */
+type NetHandlers = Omit<BunHandlers, "open"> & { open(handle: NetHandle): void };
+
+/** The handlers, made to tell the socket of its handle, which Bun's own `connect` would have given to it before. */
+const adopting = new WeakMap<NetHandlers, NetHandlers>();
+
+function adoptingBy(handlers: NetHandlers): NetHandlers {
+  let result = adopting.get(handlers);
+  if (result === undefined) {
+    const open = (handle: NetHandle) => {
+      bunSocket(handle.data.self)._handle = handle;
+      handlers.open(handle);
+    };
+    adopting.set(handlers, result = { ...handlers, open });
+  }
+  return result;
+}
+
+/**
+ * Gives a connected descriptor to a socket that waits for one, which then says `connect` and `ready`.
+ *
+ * `Socket.connect({ fd })` would do it, but with other handlers than those of a connection: errors come without the socket
+ * being destroyed, and `onread` is ignored. It stands in where a Bun without these handlers is met.
+ */
 function adopt(socket: Socket, fd: number): void {
-  const connect = Socket.prototype.connect as unknown as (options: { fd: number }) => void;
-  connect.call(socket, { fd });
+  const handlers = hidden(socket, "khandlers") as NetHandlers | undefined;
+  if (handlers === undefined) {
+    const connect = Socket.prototype.connect as unknown as (options: { fd: number }) => void;
+    return connect.call(socket, { fd });
+  }
+  const paused = socket.isPaused();
+  const oncomplete = () => {
+    const handle = bunSocket(socket)._handle as NetHandle;
+    bunSocket(socket)._sockname = null;
+    bunSocket(socket).connecting = false;
+    bunSocket(socket)._unrefTimer();
+    const service = hidden(socket, "kSetTOS");
+    if (typeof service === "number") handle.setTypeOfService?.(service);
+    if (hidden(socket, "kSetNoDelay")) handle.setNoDelay(true);
+    if (hidden(socket, "kSetKeepAlive")) handle.setKeepAlive(true, Number(hidden(socket, "kSetKeepAliveInitialDelay")));
+    socket.emit("connect");
+    socket.emit("ready");
+    if (!socket.destroyed && !socket.isPaused()) socket.read(0);
+  };
+  const options = {
+    fd,
+    data: { self: socket, req: { oncomplete } },
+    allowHalfOpen: true,
+    pauseOnConnect: paused,
+    socket: adoptingBy(handlers),
+  };
+  bun.connect(options as unknown as Parameters<BunApi["connect"]>[0]).catch((error) => socket.destroy(error));
 }
 
 class BunLoop implements EventLoop {

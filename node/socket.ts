@@ -152,7 +152,8 @@ export class MptcpSocket extends Socket {
     this.#dialer = host === null ? null : new Dialer(host, chosen, this.#state);
     if (host !== null) host.loop.connectSocket(this, options, begin, this.#dialer!);
     else this.#dialPlain(options, begin, chosen);
-    if (signal && signal !== this.#signal) addAbortSignal(signal, this);
+    // The constructor's own signal is listened to already; but connecting has revived a socket that it had destroyed.
+    if (signal && (signal !== this.#signal || signal.aborted)) addAbortSignal(signal, this);
   }
 
   /** On a host without FFI. */
