@@ -25,14 +25,19 @@ export type { Endpoint, EndpointFlags, EndpointInit, EndpointKey, Limits, Subflo
 export type { Addr } from "./kernel/sockaddr.ts";
 export type { TcpInfo } from "./kernel/tcp_info.ts";
 export { Conn } from "./net/conn.ts";
+export type * from "./net/conn_events.ts";
 export { connect } from "./net/connect.ts";
+export { diagnose, type DiagnoseOptions, type Diagnosis } from "./net/diagnose.ts";
 export type { Fallback } from "./net/fallback.ts";
 export { listen } from "./net/listen.ts";
 export { Listener } from "./net/listener.ts";
+export type { OpenSubflowOptions } from "./net/open_subflow.ts";
+export { type Origin, PathControl } from "./net/path_control.ts";
 export type { ConnectOptions, ListenOptions, MptcpMode, SocketOptions } from "./net/options.ts";
 export { connectTls, type ConnectTlsOptions, listenTls, type ListenTlsOptions, TlsConn } from "./net/tls.ts";
 export type { Subflow } from "./paths/connection.ts";
 export { counters } from "./paths/counters.ts";
+export type { DiagnosedSubflow, Finding, FindingCode, Severity } from "./paths/diagnosis/finding.ts";
 export {
   type Announcement,
   type EndpointsOptions,

@@ -8,6 +8,7 @@
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
 /** Also `O_NONBLOCK`. */
 export const SOCK_NONBLOCK = 0o4000;
 /** Also `O_CLOEXEC`. */
@@ -42,9 +43,12 @@ export const SO_ACCEPTCONN = 30;
 export const SO_RCVBUFFORCE = 33;
 export const SO_PROTOCOL = 38;
 export const SO_MEMINFO = 55;
+export const SO_BINDTOIFINDEX = 62;
 
 // <linux/tcp.h>
 export const TCP_NODELAY = 1;
+export const TCP_KEEPIDLE = 4;
+export const TCP_KEEPINTVL = 5;
 export const TCP_INFO = 11;
 export const TCP_CONGESTION = 13;
 export const TCP_REPAIR = 19;
@@ -83,5 +87,6 @@ export const TCP_STATES: readonly string[] = [
   "CLOSING",
   "NEW_SYN_RECV",
 ];
+export const TCP_ESTABLISHED = 1;
 /** The state of a subflow whose row lingers after its death. */
 export const TCP_CLOSE = 7;

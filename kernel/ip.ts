@@ -85,3 +85,13 @@ export function formatIPv6(bytes: Uint8Array, offset = 0): string {
   if (start < 0) return text(groups);
   return `${text(groups.slice(0, start))}::${text(groups.slice(start + length))}`;
 }
+
+/**
+ * An address in the one spelling that can be compared: IPv6 shortened, IPv4-mapped IPv6 as IPv4, without a zone. What is no
+ * address stays as it is.
+ */
+export function canonicalAddress(text: string): string {
+  const bytes = parseIPv6(text.replace(/%.*/, ""));
+  if (bytes === null) return text;
+  return isV4Mapped(bytes) ? formatIPv4(bytes, 12) : formatIPv6(bytes);
+}

@@ -45,7 +45,7 @@ const CANCELLED = /^(ECANCELED|ERR_STREAM_DESTROYED|ERR_SOCKET_CLOSED)$/;
 /** See the module's comment. */
 export class ByteIo {
   readonly #channel: Channel;
-  readonly #onGone: () => void;
+  readonly #onGone: (error: unknown) => void;
   /** Read by the runtime and not yet by us. */
   #chunks: Uint8Array[] = [];
   #reads: ReadRequest[] = [];
@@ -69,7 +69,7 @@ export class ByteIo {
    * @param channel Whose owner this becomes.
    * @param onGone Called once when the runtime has closed the descriptor by itself.
    */
-  constructor(channel: Channel, onGone: () => void = () => {}) {
+  constructor(channel: Channel, onGone: (error: unknown) => void = () => {}) {
     this.#channel = channel;
     this.#onGone = onGone;
     channel.owner = this;
@@ -184,7 +184,7 @@ export class ByteIo {
   closed(error: unknown): void {
     this.#error ??= error ? fromNodeError(error, "read") : closedError("read");
     this.#settleAll(() => this.#error);
-    this.#onGone();
+    this.#onGone(error);
   }
 
   /** Gives the waiting reads what there is, in order. */

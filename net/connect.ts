@@ -5,7 +5,7 @@
  */
 import { Conn } from "./conn.ts";
 import { withDeadline } from "./deadline.ts";
-import { dial } from "./dial.ts";
+import { connectingTo, dial } from "./dial.ts";
 import { checkConnectOptions, type ConnectOptions } from "./options.ts";
 
 /**
@@ -29,6 +29,6 @@ import { checkConnectOptions, type ConnectOptions } from "./options.ts";
  */
 export async function connect(options: ConnectOptions): Promise<Conn> {
   checkConnectOptions(options);
-  const { channel, origin } = await withDeadline(options, (signal) => dial(options, signal));
+  const { channel, origin } = await withDeadline(options, connectingTo(options), (signal) => dial(options, signal));
   return new Conn(channel, origin);
 }

@@ -3,22 +3,31 @@
  *
  * @module
  */
-import { hostPort } from "../kernel/error.ts";
-import type { ConnectOptions } from "./options.ts";
+/** What may end some work early. */
+export interface Deadline {
+  signal?: AbortSignal;
+  /** Milliseconds. */
+  timeout?: number;
+}
 
 /**
  * Runs `work` with a signal that follows `options.signal` and aborts after `options.timeout`. When the work has ended,
  * neither a timer nor a listener is left.
+ *
+ * @param what The work's name, for the error.
  */
-export async function withDeadline<T>(options: ConnectOptions, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function withDeadline<T>(
+  options: Deadline,
+  what: string,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const controller = new AbortController();
   const { signal, timeout } = options;
   const forward = () => controller.abort(signal!.reason);
   if (signal?.aborted) forward();
   else signal?.addEventListener("abort", forward, { once: true });
   const timer = timeout === undefined ? undefined : setTimeout(() => {
-    const target = hostPort(options.hostname ?? "127.0.0.1", options.port);
-    controller.abort(new DOMException(`Cannot connect to ${target}: no answer in ${timeout} ms`, "TimeoutError"));
+    controller.abort(new DOMException(`Cannot ${what}: no answer in ${timeout} ms`, "TimeoutError"));
   }, Math.min(timeout, 2 ** 31 - 1));
   try {
     controller.signal.throwIfAborted();

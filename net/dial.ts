@@ -17,10 +17,10 @@ import { check, hostPort, MptcpError } from "../kernel/error.ts";
 import { ipVersion } from "../kernel/ip.ts";
 import { sockaddrOf } from "./address.ts";
 import { isMptcp } from "../paths/connection.ts";
-import type { Origin } from "./conn.ts";
 import { unlessAborted } from "./deadline.ts";
 import { type Fallback, handshakeFallback, unsupportedFallback, watchCounters } from "./fallback.ts";
 import type { ConnectOptions } from "./options.ts";
+import { type Origin, originOf } from "./path_control.ts";
 import { race } from "./race.ts";
 import { type Candidate, resolve } from "./resolve.ts";
 import { makeSocket } from "./socket.ts";
@@ -29,6 +29,11 @@ import { makeSocket } from "./socket.ts";
 interface Dialled {
   channel: Channel;
   refused: Fallback | null;
+}
+
+/** The attempt's name, for errors. */
+export function connectingTo({ hostname = "127.0.0.1", port }: ConnectOptions): string {
+  return `connect to ${hostPort(hostname, port)}`;
 }
 
 /**
@@ -40,7 +45,7 @@ interface Dialled {
  */
 export async function dial(options: ConnectOptions, signal: AbortSignal): Promise<{ channel: Channel; origin: Origin }> {
   const { channel, refused } = await dialUntil(options, signal);
-  const origin: Origin = { side: "client", wanted: options.mptcp !== "off", refused };
+  const origin = originOf("client", options, refused);
   if (options.mptcp === "require" && !isMptcp(channel.fd)) {
     channel.close();
     const { hostname = "127.0.0.1", port } = options;

@@ -10,10 +10,12 @@ import { ipVersion } from "../kernel/ip.ts";
 import type { Addr } from "../kernel/sockaddr.ts";
 import { localAddress } from "../paths/connection.ts";
 import { sockaddrOf } from "./address.ts";
+import { Arrivals } from "./arrivals.ts";
 import { Conn } from "./conn.ts";
 import { type Fallback, unsupportedFallback, watchCounters } from "./fallback.ts";
 import { Listener } from "./listener.ts";
 import { checkListenOptions, type ListenOptions } from "./options.ts";
+import { type Origin, originOf } from "./path_control.ts";
 import { makeSocket } from "./socket.ts";
 
 /** Node's and Deno's default. */
@@ -28,8 +30,7 @@ const BACKLOG = 511;
  * @throws {MptcpError} `EADDRINUSE`, `EACCES` and the like; with `mptcp: "require"` also when the host has no MPTCP.
  */
 export function listen(options: ListenOptions): Listener {
-  const wanted = options?.mptcp !== "off";
-  return openListener(options, (channel, refused) => new Conn(channel, { side: "server", wanted, refused }));
+  return openListener(options, (channel, origin) => new Conn(channel, origin));
 }
 
 /** A socket that listens already; whoever has it closes it. */
@@ -82,32 +83,39 @@ export function openListeningSocket(libc: Libc, options: ListenOptions): Listeni
 }
 
 /** What becomes of an accepted channel. */
-type Wrap<C> = (channel: Channel, refused: Fallback | null) => C | Promise<C>;
+type Wrap<C> = (channel: Channel, origin: Origin) => C | Promise<C>;
 
 /** Makes a listener whose connections are of a kind of their own. */
 export function openListener<C extends Conn>(options: ListenOptions, wrap: Wrap<C>): Listener<C> {
   checkListenOptions(options);
   const address = listenAddress(options.hostname);
   const host = system();
-  return host === null
-    ? plainListener(options, address, wrap)
-    : listenerOn(host, openListeningSocket(host.libc, options), options, wrap);
+  if (host === null) return plainListener(options, address, wrap);
+  const arrivals = new Arrivals(options);
+  try {
+    return listenerOn(host, openListeningSocket(host.libc, options), options, wrap, arrivals);
+  } catch (error) {
+    arrivals.close();
+    throw error;
+  }
 }
 
 /** Makes a listener of a listening socket, which is the listener's from then on. */
-export function listenerOn<C extends Conn>(
+function listenerOn<C extends Conn>(
   { libc, loop }: System,
   { fd, addr, refused }: ListeningSocket,
-  { backlog = BACKLOG, mptcp }: ListenOptions,
+  options: ListenOptions,
   wrap: Wrap<C>,
+  arrivals: Arrivals,
 ): Listener<C> {
   try {
     return new Listener<C>(
-      (owner) => loop.listen(fd, backlog, owner),
+      (owner) => loop.listen(fd, options.backlog ?? BACKLOG, owner),
       addr,
-      mptcp !== "off" && refused === null,
+      options.mptcp !== "off" && refused === null,
       refused,
-      (channel) => wrap(channel, refused),
+      (channel) => wrap(channel, originOf("server", options, refused, arrivals.paths)),
+      () => arrivals.close(),
     );
   } catch (error) {
     libc.close(fd);
@@ -129,6 +137,6 @@ function plainListener<C extends Conn>(
     null,
     false,
     refused,
-    (channel) => wrap(channel, refused),
+    (channel) => wrap(channel, originOf("server", options, refused)),
   );
 }

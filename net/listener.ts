@@ -35,6 +35,7 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
   readonly #addr: Addr | null;
   readonly #refused: Fallback | null;
   readonly #wrap: (channel: Channel) => C | Promise<C>;
+  readonly #onClose: () => void;
   readonly #waiting: C[] = [];
   readonly #waiters: Waiter<C>[] = [];
   #closed = false;
@@ -51,6 +52,7 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
    * @param refused Why it is not, if it was to be.
    * @param wrap Makes a connection of an accepted channel. Where that takes time (TLS), others are accepted meanwhile; a
    * channel that cannot become a connection is closed by it, and nobody is told.
+   * @param onClose Called once, when it is closed.
    */
   constructor(
     start: (owner: AcceptorOwner) => Acceptor,
@@ -58,11 +60,13 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
     mptcp: boolean,
     refused: Fallback | null,
     wrap: (channel: Channel) => C | Promise<C>,
+    onClose: () => void = () => {},
   ) {
     this.#addr = addr;
     this.mptcp = mptcp;
     this.#refused = refused;
     this.#wrap = wrap;
+    this.#onClose = onClose;
     this.#acceptor = start({
       accepted: (channel) => this.#accepted(channel),
       failed: (error) => this.#failed(error),
@@ -114,6 +118,7 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
     if (this.#closed) return;
     this.#closed = true;
     this.#acceptor.close();
+    this.#onClose();
     for (const conn of this.#waiting.splice(0)) conn.close();
     for (const { reject } of this.#waiters.splice(0)) reject(this.#closedError());
   }

@@ -36,6 +36,17 @@ export interface SocketOptions {
    * @default {undefined} the host's
    */
   congestion?: string;
+  /**
+   * Who manages the paths: `"kernel"` by endpoints and limits, `"userspace"` this program, by `openSubflow`, `closeSubflow`
+   * and `setSubflowBackup`. Where the host says otherwise (`net.mptcp.path_manager`) it takes CAP_NET_ADMIN.
+   *
+   * The kernel looks at the sysctl when a socket is made: for a client it is changed for that moment, in which sockets that
+   * other programs of the network namespace make are concerned too. Programs with this package take turns. For a listener it
+   * stays changed as long as that is open, as connections arrive at any time: best in a namespace of its own.
+   *
+   * @default {undefined} as the host says
+   */
+  paths?: "kernel" | "userspace";
 }
 
 /** Options of `connect`. */
@@ -132,7 +143,10 @@ const INT_MAX = 2 ** 31 - 1;
 
 /** Checks what can be set on any socket. */
 export function checkSocketOptions(options: SocketOptions): void {
-  const { mptcp = "prefer", receiveBuffer, sendBuffer, congestion } = options;
+  const { mptcp = "prefer", receiveBuffer, sendBuffer, congestion, paths } = options;
+  if (paths !== undefined && paths !== "kernel" && paths !== "userspace") {
+    throw new TypeError(`Cannot use paths ${show(paths)}: it must be "kernel" or "userspace"`);
+  }
   if (mptcp !== "prefer" && mptcp !== "require" && mptcp !== "off") {
     throw new TypeError(`Cannot use mptcp ${show(mptcp)}: it must be "prefer", "require" or "off"`);
   }

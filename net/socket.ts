@@ -20,6 +20,7 @@ import {
 } from "../kernel/constants.ts";
 import { EACCES, EINVAL, ENOPROTOOPT, EPERM, EPROTONOSUPPORT } from "../kernel/errno.ts";
 import { check, MptcpError, systemError } from "../kernel/error.ts";
+import { makeUnder } from "../paths/path_manager_mode.ts";
 import { type Fallback, socketFallback } from "./fallback.ts";
 import type { SocketOptions } from "./options.ts";
 
@@ -61,7 +62,7 @@ export function makeSocket(libc: Libc, version: 4 | 6, options: SocketOptions): 
   let refused: Fallback | null = null;
   let fd = -1;
   if (mptcp !== "off") {
-    fd = mptcpSocket(libc, family);
+    fd = makeUnder(options.paths, () => mptcpSocket(libc, family));
     if (fd < 0 && !refusesMptcp(fd)) throw systemError(fd, "socket");
     if (fd < 0) refused = socketFallback(fd);
     if (refused !== null && mptcp === "require") {

@@ -15,10 +15,11 @@ import {
 import { type Channel, type Flow, runtime, StreamChannel } from "../ffi/mod.ts";
 import { MptcpError } from "../kernel/error.ts";
 import { ipVersion } from "../kernel/ip.ts";
-import { Conn, type Origin } from "./conn.ts";
+import { Conn } from "./conn.ts";
 import { withDeadline } from "./deadline.ts";
-import { dial } from "./dial.ts";
+import { connectingTo, dial } from "./dial.ts";
 import { openListener } from "./listen.ts";
+import type { Origin } from "./path_control.ts";
 import type { Listener } from "./listener.ts";
 import { checkConnectOptions, checkListenOptions, type ConnectOptions, type ListenOptions } from "./options.ts";
 import { ChannelStream } from "./tls_stream.ts";
@@ -227,7 +228,7 @@ export async function connectTls(options: ConnectTlsOptions): Promise<TlsConn> {
   for (const [name, value] of Object.entries({ serverName, cert, key })) {
     if (value !== undefined && typeof value !== "string") throw new TypeError(`Cannot use ${name}: it must be a string`);
   }
-  return await withDeadline(options, async (signal) => {
+  return await withDeadline(options, connectingTo(options), async (signal) => {
     const { channel, origin } = await dial(options, signal);
     const ground = groundOf(channel);
     try {
@@ -265,8 +266,7 @@ export function listenTls(options: ListenTlsOptions): Listener<TlsConn> {
   }
   if (typeof handshakeTimeout !== "number") throw new TypeError("Cannot use handshakeTimeout: it must be a number");
   const secureContext = createSecureContext({ cert, key });
-  const wanted = options.mptcp !== "off";
-  return openListener<TlsConn>(options, async (channel, refused) => {
+  return openListener<TlsConn>(options, async (channel, origin) => {
     const stop = new AbortController();
     const timer = setTimeout(
       () => stop.abort(new DOMException("TLS handshake took too long", "TimeoutError")),
@@ -284,7 +284,7 @@ export function listenTls(options: ListenTlsOptions): Listener<TlsConn> {
         } as ConstructorParameters<typeof TLSSocket>[1],
       );
       const secured = await handshake(tls, "secure", ground, channel, stop.signal);
-      return new TlsConn(secured, { side: "server", wanted, refused }, channel, protocolOf(tls));
+      return new TlsConn(secured, origin, channel, protocolOf(tls));
     } finally {
       clearTimeout(timer);
     }

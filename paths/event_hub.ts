@@ -17,6 +17,11 @@ export interface ConnectionOwner {
   failed(error: unknown): void;
 }
 
+/** Tells what has happened already, without waiting for the event loop. */
+export function drainEvents(): void {
+  source?.drain();
+}
+
 /** A part in the hub. */
 export interface Subscription extends Disposable {
   /** Whether it keeps the process alive. @default {false} */

@@ -104,6 +104,11 @@ export class EventSource {
     if (!this.#closed) this.#watcher.setRef(ref);
   }
 
+  /** Tells what has happened already, without waiting for the event loop. */
+  drain(): void {
+    if (!this.#closed) this.#receive();
+  }
+
   /** Leaves the events; a second call does nothing. */
   close(): void {
     if (this.#closed) return;
@@ -112,9 +117,16 @@ export class EventSource {
   }
 
   #readable(bytes: Uint8Array): void {
+    if (this.#closed) return;
+    this.#receive(bytes);
+    if (!this.#closed) this.#watcher.awaitReadable();
+  }
+
+  /** @param bytes A datagram that was read before. */
+  #receive(bytes?: Uint8Array): void {
     const { libc } = system()!;
     try {
-      if (bytes.length > 0) this.#take(bytes);
+      if (bytes?.length) this.#take(bytes);
       while (!this.#closed) {
         const count = libc.recv(this.#fd, this.#datagram);
         if (count === -EINTR) continue;
@@ -126,7 +138,6 @@ export class EventSource {
       const lost = drops(this.#fd) - this.#dropped;
       this.#dropped += lost;
       if (lost > 0) this.#owner.lost(lost);
-      if (!this.#closed) this.#watcher.awaitReadable();
     } catch (error) {
       this.close();
       this.#owner.failed(error);

@@ -9,7 +9,7 @@ import { checkInteger, checkObject } from "../kernel/argument_checks.ts";
 import { decodeFamily, encodeGetFamily, type GenlFamily } from "../kernel/genl.ts";
 import { EINVAL } from "../kernel/errno.ts";
 import { MptcpError, type MptcpErrorOptions, systemError } from "../kernel/error.ts";
-import { formatIPv6, parseIPv6 } from "../kernel/ip.ts";
+import { canonicalAddress, formatIPv6, parseIPv6 } from "../kernel/ip.ts";
 import { commandAddress } from "../kernel/mptcp_pm_address.ts";
 import {
   decodeEndpoint,
@@ -37,6 +37,7 @@ import {
 import { NETLINK_GENERIC } from "../kernel/netlink.ts";
 import { NetlinkSocket } from "./netlink_socket.ts";
 import { pathManagerMode } from "./path_manager_mode.ts";
+import { findConnection } from "./sockets.ts";
 
 /** An endpoint to be made, its interface by name or by index. */
 export interface NewEndpoint extends EndpointInit {
@@ -75,7 +76,7 @@ export interface NewSubflow {
   token: number;
   /** One of the host's addresses. */
   localAddress: string;
-  /** The id of that address in this connection, 1 to 255: one address, one id. */
+  /** The id of that address in this connection: one address, one id. 0 is the initial subflow's address, and no other. */
   localId: number;
   /**
    * The local port.
@@ -275,8 +276,8 @@ export class PathManager implements Disposable {
    */
   createSubflow(subflow: NewSubflow): void {
     checkObject("subflow", subflow);
-    // The kernel takes 0, the id of the initial subflow's address, for any address, and mixes them up later.
-    checkInteger("localId", subflow.localId, 1, 255);
+    checkInteger("localId", subflow.localId, 0, 255);
+    if (subflow.localId === 0) this.#checkInitial(subflow);
     const { token, localAddress, localId, localPort, remoteAddress, remotePort, interface: name, backup } = subflow;
     const message = encodeCreateSubflow(this.#family, token, {
       address: localAddress,
@@ -286,6 +287,15 @@ export class PathManager implements Disposable {
       backup,
     }, { address: remoteAddress, port: remotePort });
     this.#command(message, "create a subflow");
+  }
+
+  /** The kernel takes 0, the id of the initial subflow's address, for any address, and mixes them up later. */
+  #checkInitial({ token, localAddress }: NewSubflow): void {
+    const initial = findConnection(token)?.local.hostname;
+    if (initial === undefined || canonicalAddress(initial) === canonicalAddress(localAddress)) return;
+    throw new RangeError(
+      `Cannot use localId 0 for ${localAddress}: it is that of ${initial}, the initial subflow's address`,
+    );
   }
 
   /**

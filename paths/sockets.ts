@@ -12,7 +12,7 @@ import {
   type SubflowDiag,
   type TcpDiagSocket,
 } from "../kernel/diag_socket.ts";
-import { CONNECTED_STATES, encodeDumpMptcp, encodeDumpTcp, encodeFindTcp } from "../kernel/inet_diag.ts";
+import { CONNECTED_STATES, encodeDumpMptcp, encodeDumpTcp, encodeFindTcp, encodeGetMptcp } from "../kernel/inet_diag.ts";
 import type { MptcpInfo } from "../kernel/mptcp_info.ts";
 import { NETLINK_SOCK_DIAG, type NetlinkMessage } from "../kernel/netlink.ts";
 import type { Addr } from "../kernel/sockaddr.ts";
@@ -136,6 +136,18 @@ function toSubflow(socket: TcpDiagSocket, message: NetlinkMessage): ConnectionSu
       return tcpInfo ??= decodeTcpSocketInfo(message) ?? {};
     },
   };
+}
+
+/** Finds one connection by its local token; `null` when there is none. Costs the same however many there are. */
+export function findConnection(token: number): MptcpDiagSocket | null {
+  using socket = new NetlinkSocket(NETLINK_SOCK_DIAG);
+  try {
+    const [message] = socket.request(encodeGetMptcp(token), "find a connection").messages;
+    return message === undefined ? null : decodeMptcpSocket(message);
+  } catch (error) {
+    if ((error as { code?: string }).code === "ENOENT") return null;
+    throw error;
+  }
 }
 
 /** A subflow is a backup when either side says so: the scheduler heeds both. */

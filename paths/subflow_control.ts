@@ -31,7 +31,7 @@ function subflowOf(fd: number, id: number, what: string): { token: number; subfl
 }
 
 /** Whether the kernel said that a connection's paths are its own path manager's business. */
-function isKernelManaged(error: unknown): boolean {
+export function isKernelManaged(error: unknown): boolean {
   return error instanceof MptcpError && error.code === "EINVAL" &&
     (error.detail ?? "").includes("userspace PM not selected");
 }
@@ -42,7 +42,8 @@ function endsOf({ local, remote }: Subflow, family: 4 | 6): { local: SubflowEnd;
   return { local: end(local), remote: end(remote) };
 }
 
-const PRIVILEGE = "run as root, or in a namespace of one's own: `unshare -Urn …`";
+/** What to do without the privilege. */
+export const PRIVILEGE = "run as root, or in a namespace of one's own: `unshare -Urn …`";
 
 /**
  * Closes one subflow; the connection goes on over the others.
@@ -73,8 +74,10 @@ export function closeSubflow(fd: number, id: number): void {
 /**
  * Changes the priority of one subflow, by MP_PRIO. Only under the userspace path manager: the kernel's changes that of an
  * endpoint, so of all connections.
+ *
+ * @returns The subflow, as it was.
  */
-export function setSubflowBackup(fd: number, id: number, backup: boolean): void {
+export function setSubflowBackup(fd: number, id: number, backup: boolean): Subflow {
   const what = "change the subflow's priority";
   if (typeof backup !== "boolean") throw new TypeError(`Cannot ${what}: backup must be a boolean`);
   const { token, subflow } = subflowOf(fd, id, what);
@@ -82,6 +85,7 @@ export function setSubflowBackup(fd: number, id: number, backup: boolean): void 
   try {
     using paths = PathManager.open();
     paths.setBackup({ token, ...endsOf(subflow, family), backup });
+    return subflow;
   } catch (error) {
     if (!isKernelManaged(error)) throw error;
     throw new MptcpError("EOPNOTSUPP", `Cannot ${what}: the kernel's path manager manages this connection`, {
