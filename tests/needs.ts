@@ -12,6 +12,7 @@ const PACKAGES = {
   ip: "iproute2",
   tc: "iproute2",
   ss: "iproute2",
+  nstat: "iproute2",
   nft: "nftables",
   unshare: "util-linux",
   nsenter: "util-linux",

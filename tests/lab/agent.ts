@@ -7,6 +7,7 @@ import process from "node:process";
 import type { Conn } from "../../mod.ts";
 import * as mptcp from "../../mod.ts";
 import type { Answer, Flow, Kit, Request, Seen } from "./kit.ts";
+import { until } from "./until.ts";
 
 const BLOCK = 1 << 16;
 
@@ -51,17 +52,6 @@ function look(conn: Conn): Seen {
       received: tcpInfo.bytesReceived ?? 0,
     })),
   };
-}
-
-/** Asks again and again, for what the kernel has no event for. */
-async function until<T>(ask: () => T | null | undefined | false, patience = 5000): Promise<T> {
-  const deadline = performance.now() + patience;
-  for (;;) {
-    const answer = ask();
-    if (answer) return answer;
-    if (performance.now() > deadline) throw new Error(`Still not true after ${patience} ms: ${ask}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 const kit: Kit = { ...mptcp, here: {} as Kit["here"], send, drain, look, until };
