@@ -146,10 +146,83 @@ export interface EventLoop {
   watch(fd: number, owner: ChannelOwner): Watcher;
 }
 
+/** What a WebSocket's host tells the socket's owner, from the event loop. */
+export interface WebSocketOwner {
+  /** The handshake is over: `peer` can be used. */
+  opened(peer: WebSocketPeer): void;
+  /** A message came. The bytes are the owner's to keep. */
+  message(data: string | Uint8Array): void;
+  /** It is over; nothing more will be told. */
+  closed(code: number, reason: string): void;
+}
+
+/** The far end of a WebSocket, as its host gives it. */
+export interface WebSocketPeer {
+  /** Bytes that were sent and are not in the kernel yet. */
+  readonly bufferedAmount: number;
+  send(data: string | Uint8Array): void;
+  /** Begins the closing handshake. */
+  close(code?: number, reason?: string): void;
+}
+
+/** What a runtime's own HTTP server is to do. */
+export interface HttpHostOptions {
+  hostname: string;
+  /** 0 for any. */
+  port: number;
+  /** PEM, with `key`: HTTPS. */
+  cert?: string | undefined;
+  key?: string | undefined;
+  /**
+   * Answers a request; it neither throws nor rejects. No response means that the request was upgraded.
+   *
+   * @param source The runtime's own, only for the server's `remoteAddr` and `upgrade`.
+   */
+  handle(request: Request, source: unknown): Response | undefined | Promise<Response | undefined>;
+  /** Answers in place of a response that the runtime could not send. */
+  failed(error: unknown): Response | Promise<Response>;
+}
+
+/** A running HTTP server of the runtime. */
+export interface HttpHostServer {
+  /** The port that the runtime bound. */
+  readonly port: number;
+  /** Where a request came from. To be asked before it is answered. */
+  remoteAddr(request: Request, source: unknown): Addr;
+  /**
+   * Makes a WebSocket of a request, for those runtimes whose server does that.
+   *
+   * @returns Whether it worked.
+   */
+  upgrade(request: Request, source: unknown, protocol: string, owner: WebSocketOwner): boolean;
+  /** Stops accepting, and closes each connection once no request is under way on it. */
+  shutdown(): Promise<void>;
+  /** Closes everything now. */
+  close(): Promise<void>;
+  /** Whether it keeps the process alive. @default {true} */
+  setRef(ref: boolean): void;
+}
+
+/** What `upgradeWebSocket` gives. */
+export interface UpgradedWebSocket {
+  socket: WebSocket;
+  response: Response;
+}
+
+/** A runtime that has an HTTP server of requests and responses. */
+export interface HttpHost {
+  /** Starts a server, synchronously. @throws What the runtime throws. */
+  serve(options: HttpHostOptions): HttpHostServer;
+  /** Makes a WebSocket of a request, for those runtimes that do so by the request alone; else `null`. */
+  upgradeWebSocket: ((request: Request, options: { protocol?: string }) => UpgradedWebSocket) | null;
+}
+
 /** A host with FFI: everything is to be had that the kernel has. */
 export interface System {
   readonly libc: Libc;
   readonly loop: EventLoop;
+  /** The runtime's own HTTP server; `null` where there is only `node:http`. */
+  readonly http: HttpHost | null;
 }
 
 /** What an adapter's file exports. */

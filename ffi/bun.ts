@@ -28,6 +28,7 @@ import type {
   Watcher,
 } from "./adapter.ts";
 import { type AttemptHost, Attempts } from "./attempts.ts";
+import { BunHttp, type BunHttpApi } from "./bun_http.ts";
 import { Libc } from "./libc.ts";
 import { openFirst } from "./libc_paths.ts";
 import { lingerReset } from "./net_channel.ts";
@@ -575,6 +576,6 @@ export const adapter: Adapter = {
     const { symbols } = openFirst(paths, (path) => dlopen(path, declarations()));
     const errno = () => read.i32(symbols.__errno_location!(), 0);
     const libc = new Libc(bindCalls(symbols, errno), (bytes) => BigInt(ptr(bytes)));
-    return { libc, loop: new BunLoop(libc) };
+    return { libc, loop: new BunLoop(libc), http: new BunHttp(bun as unknown as BunHttpApi) };
   },
 };

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Socket } from "node:net";
-import { EPOLLIN, EPOLLOUT, SO_ERROR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_SOCKET } from "../kernel/constants.ts";
+import { EPOLLIN, EPOLLOUT, SO_COOKIE, SO_ERROR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_SOCKET } from "../kernel/constants.ts";
 import { EAGAIN, ECANCELED, EINPROGRESS, EISCONN } from "../kernel/errno.ts";
 import { systemError } from "../kernel/error.ts";
 import { decodeSockaddr, SOCKADDR_STORAGE_SIZE } from "../kernel/sockaddr.ts";
@@ -21,6 +21,7 @@ import type {
   Target,
   Watcher,
 } from "./adapter.ts";
+import { DenoHttp, type DenoHttpApi } from "./deno_http.ts";
 import { Libc } from "./libc.ts";
 import { openFirst } from "./libc_paths.ts";
 import { NetChannel } from "./net_channel.ts";
@@ -63,7 +64,10 @@ function setCallRef(call: Promise<unknown>, ref: boolean): void {
   else internals?.core?.unrefOpPromise?.(call);
 }
 
-/** The descriptors that handles took over: Deno does not tell them. */
+/** How far descriptors are searched: `fs.nr_open` as a rule. */
+const MAX_DESCRIPTORS = 1 << 20;
+
+/** The descriptors of handles, as far as they are known: Deno does not tell them. */
 const descriptors = new WeakMap<Handle, number>();
 
 /** What a handle says of its own end, said of a descriptor. */
@@ -196,7 +200,35 @@ class DenoLoop implements EventLoop {
 
   descriptorOf(socket: Socket): number {
     const handle = socket.destroyed ? null : handleOf(socket);
-    return handle === null ? -1 : descriptors.get(handle) ?? -1;
+    if (handle === null) return -1;
+    const known = descriptors.get(handle);
+    if (known !== undefined) return known;
+    const found = this.#findDescriptor(handle);
+    if (found >= 0) descriptors.set(handle, found);
+    return found;
+  }
+
+  /**
+   * The descriptor of a handle that Deno made: it tells a duplicate at most. The kernel gives every socket a number of its
+   * own (SO_COOKIE), and low descriptors first.
+   */
+  #findDescriptor(handle: Handle): number {
+    const duplicate = handle.fdForIpc?.() ?? -1;
+    if (duplicate < 0) return -1;
+    const libc = this.#libc;
+    const wanted = new Uint8Array(8);
+    const cookie = new Uint8Array(8);
+    const view = new DataView(cookie.buffer);
+    let found = -1;
+    if (libc.getsockopt(duplicate, SOL_SOCKET, SO_COOKIE, wanted) === 8) {
+      const number = new DataView(wanted.buffer).getBigUint64(0);
+      for (let fd = 0; fd < MAX_DESCRIPTORS && found < 0; fd++) {
+        if (fd === duplicate || libc.getsockopt(fd, SOL_SOCKET, SO_COOKIE, cookie) !== 8) continue;
+        if (view.getBigUint64(0) === number) found = fd;
+      }
+    }
+    libc.close(duplicate);
+    return found;
   }
 
   listen(fd: number, _backlog: number, owner: AcceptorOwner): Acceptor {
@@ -327,6 +359,10 @@ export const adapter: Adapter = {
     };
     const addressOf = (bytes: Uint8Array) => BigInt(memcpy!(bytes, 0n, 0n));
     const libc = new Libc(bindCalls(symbols, errno), addressOf);
-    return { libc, loop: new DenoLoop(libc, symbols.epoll_wait as ReactorHost["epollWait"]) };
+    return {
+      libc,
+      loop: new DenoLoop(libc, symbols.epoll_wait as ReactorHost["epollWait"]),
+      http: new DenoHttp(deno as unknown as DenoHttpApi),
+    };
   },
 };

@@ -14,12 +14,18 @@ export type {
   Channel,
   ChannelOwner,
   EventLoop,
+  HttpHost,
+  HttpHostServer,
   SocketDialer,
   SocketTarget,
   System,
   Target,
+  UpgradedWebSocket,
   Watcher,
+  WebSocketOwner,
+  WebSocketPeer,
 } from "./adapter.ts";
+export { EVENT } from "./epoll_event.ts";
 export type { Libc } from "./libc.ts";
 export { environment } from "./libc_paths.ts";
 export { connectPlain, type Flow, fromNodeError, listenPlain, type PlainOptions, StreamChannel } from "./unsupported.ts";

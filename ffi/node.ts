@@ -248,6 +248,6 @@ export const adapter: Adapter = {
     const { functions } = openFirst(paths, (path) => ffi.dlopen(path, declarations()));
     const errno = () => ffi.getInt32(functions.__errno_location!());
     const libc = new Libc(bindCalls(withSizes(functions), errno), (bytes) => ffi.getRawPointer(bytes));
-    return { libc, loop: new NodeLoop(libc) };
+    return { libc, loop: new NodeLoop(libc), http: null };
   },
 };

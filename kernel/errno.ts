@@ -81,6 +81,7 @@ export function errnoMeaning(name: string): string {
 }
 
 export const EPERM = 1;
+export const ENOENT = 2;
 export const EINTR = 4;
 export const EBADF = 9;
 export const EAGAIN = 11;

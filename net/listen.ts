@@ -100,8 +100,12 @@ export function openListener<C extends Conn>(options: ListenOptions, wrap: Wrap<
   }
 }
 
-/** Makes a listener of a listening socket, which is the listener's from then on. */
-function listenerOn<C extends Conn>(
+/**
+ * Makes a listener of a listening socket, which is the listener's from then on.
+ *
+ * @param arrivals Closed by the listener's end; not when this throws.
+ */
+export function listenerOn<C extends Conn>(
   { libc, loop }: System,
   { fd, addr, refused }: ListeningSocket,
   options: ListenOptions,

@@ -1,0 +1,66 @@
+/**
+ * HTTP servers over MPTCP.
+ *
+ * @module
+ */
+import { system } from "../ffi/mod.ts";
+import { answersOf } from "./serve/answers.ts";
+import { serveByNode } from "./serve/node_engine.ts";
+import { checkServe, type ServeHandler, type ServeOptions } from "./serve/options.ts";
+import { serveByRuntime } from "./serve/runtime_engine.ts";
+import { HttpServer } from "./serve/server.ts";
+
+export { FastResponse } from "./serve/fast_response.ts";
+export { ServeInfo } from "./serve/info.ts";
+export type { ServeHandler, ServeOptions } from "./serve/options.ts";
+export { HttpServer } from "./serve/server.ts";
+export { upgradeWebSocket, type UpgradeWebSocketOptions } from "./serve/web_socket.ts";
+
+/**
+ * Serves HTTP over MPTCP, by the runtime's own HTTP server. Plain TCP clients are served as well; `info` tells which a request
+ * came from.
+ *
+ * With `cert` and `key` it is HTTPS, on Deno with HTTP/2. A handler that throws gets its client a 500; see `onError`.
+ *
+ * @param handler Answers one request.
+ * @returns The server, when it can be reached.
+ * @throws {TypeError} When an argument has the wrong type, or `hostname` is not an IP address.
+ * @throws {RangeError} When a number is out of range.
+ * @throws {MptcpError} `EADDRINUSE`, `EACCES` and the like; with `mptcp: "require"` also when the host has no MPTCP.
+ * @throws What the runtime throws, when it cannot read `cert` or `key`.
+ *
+ * @example
+ * ```ts
+ * import { serve } from "@mptcp/mptcp/http";
+ *
+ * await using server = await serve((request, info) => {
+ *   const { pathname } = new URL(request.url);
+ *   return new Response(`${pathname} by ${info.isMultipath ? "MPTCP" : "TCP"} from ${info.remoteAddr.hostname}\n`);
+ * }, { hostname: "127.0.0.1", port: 0 });
+ *
+ * const response = await fetch(`http://127.0.0.1:${server.addr.port}/hello`);
+ * console.log(await response.text());
+ * ```
+ */
+export async function serve(handler: ServeHandler, options: ServeOptions): Promise<HttpServer> {
+  checkServe(handler, options);
+  const { signal, onListen, onError } = options;
+  signal?.throwIfAborted();
+  const answers = answersOf(handler, onError);
+  const host = system();
+  const engine = host?.http
+    ? await serveByRuntime(host, host.http, answers, options)
+    : await serveByNode(host, answers, options);
+  const server = new HttpServer(engine);
+  if (signal !== undefined) {
+    if (signal.aborted) {
+      await server.close();
+      throw signal.reason;
+    }
+    const stop = () => void server.shutdown().catch(() => {});
+    signal.addEventListener("abort", stop, { once: true });
+    server.finished.then(() => signal.removeEventListener("abort", stop));
+  }
+  onListen?.(server.addr);
+  return server;
+}
