@@ -79,7 +79,8 @@ export class Conn extends PathControl implements Disposable, AsyncDisposable {
 
   /** The descriptor; -1 once closed, and on hosts without FFI. It stays ours: do not close it. */
   override get fd(): number {
-    return this.#closed ? -1 : this.#control.fd;
+    // Without libc a runtime's own descriptor is of no use here: nobody can be asked about it.
+    return this.#closed || system() === null ? -1 : this.#control.fd;
   }
 
   protected override get isOpen(): boolean {
