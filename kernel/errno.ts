@@ -25,6 +25,7 @@ const TABLE: readonly (readonly [number: number, name: string, meaning: string])
   [23, "ENFILE", "too many open files in the system"],
   [24, "EMFILE", "too many open files in this process"],
   [28, "ENOSPC", "no space left"],
+  [30, "EROFS", "read-only file system"],
   [32, "EPIPE", "the other side no longer reads"],
   [33, "EDOM", "argument out of domain"],
   [34, "ERANGE", "result out of range"],
@@ -94,6 +95,8 @@ export const EOVERFLOW = 75;
 export const ENOPROTOOPT = 92;
 export const EPROTONOSUPPORT = 93;
 export const EOPNOTSUPP = 95;
+export const EAFNOSUPPORT = 97;
+export const EADDRNOTAVAIL = 99;
 export const EISCONN = 106;
 export const ETIMEDOUT = 110;
 export const EALREADY = 114;

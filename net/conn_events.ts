@@ -140,6 +140,9 @@ const known = ({ id, local, remote, localId, remoteId, backup }: Subflow): Known
   backup,
 });
 
+/** Whether a subflow is there for use: not one that is only tried. */
+const isUsable = ({ id, state }: Subflow): boolean => id !== 0 && state !== "SYN_SENT" && state !== "SYN_RECV";
+
 /** One reader's events. */
 class Feed extends Queue<ConnEvent> implements ConnEvents {
   readonly source: "netlink" | "polling";
@@ -168,7 +171,7 @@ class Feed extends Queue<ConnEvent> implements ConnEvents {
     // First the events, then the state: nothing can be missed in between.
     this.#subscription = this.#token === null ? null : this.#join(this.#token);
     this.source = this.#subscription === null ? "polling" : "netlink";
-    for (const row of this.#rows()) this.#known.set(keyOf(row), known(row));
+    for (const row of watched.subflows().filter(isUsable)) this.#known.set(keyOf(row), known(row));
     this.#timer = this.#schedule();
   }
 
@@ -182,11 +185,6 @@ class Feed extends Queue<ConnEvent> implements ConnEvents {
     } catch {
       return null;
     }
-  }
-
-  /** The subflows that are there for use: not those that are only tried. */
-  #rows(): Subflow[] {
-    return this.#watched.subflows().filter(({ id, state }) => id !== 0 && state !== "SYN_SENT" && state !== "SYN_RECV");
   }
 
   #event(event: PathEvent): void {
@@ -213,23 +211,31 @@ class Feed extends Queue<ConnEvent> implements ConnEvents {
         ...(resetReason === undefined ? {} : { resetReason }),
       });
     } else if (event.type === "subflowPriority") {
-      this.priority(event);
+      this.priority(event, event.backup);
     }
   }
 
-  /** A subflow's priority may have changed. */
-  priority(of: { local: Addr; remote: Addr }): void {
-    const before = this.#known.get(keyOf(of));
-    const now = this.#watched.subflows().find((each) => keyOf(each) === keyOf(of));
-    if (now?.backup === undefined || before?.backup === now.backup) return;
-    const changed = known(now);
-    this.#known.set(keyOf(of), changed);
-    this.push({ type: "subflowPriority", ...changed, backup: now.backup });
+  /**
+   * A subflow's priority may have changed.
+   *
+   * @param told What it is now, should the subflow be gone already.
+   */
+  priority(of: { local: Addr; remote: Addr }, told?: boolean): void {
+    const key = keyOf(of);
+    const before = this.#known.get(key);
+    const row = this.#watched.subflows().find((each) => keyOf(each) === key);
+    const backup = row?.backup ?? told;
+    const now = row === undefined ? before : known(row);
+    if (backup === undefined || now === undefined || before?.backup === backup) return;
+    this.#known.set(key, { ...now, backup });
+    this.push({ type: "subflowPriority", ...now, backup });
   }
 
   /** Tells what is not as it was; whether anything was. */
   #compare(): boolean {
-    const rows = new Map(this.#rows().map((row) => [keyOf(row), row]));
+    const all = this.#watched.subflows();
+    if (all.some(({ id }) => id === 0)) return false; // it falls back just now
+    const rows = new Map(all.filter(isUsable).map((row) => [keyOf(row), row]));
     let changed = false;
     for (const [key, { backup: _, ...gone }] of this.#known) {
       if (rows.has(key)) continue;
@@ -262,15 +268,19 @@ class Feed extends Queue<ConnEvent> implements ConnEvents {
   /** Looks for what no event tells. */
   #look(): void {
     try {
-      const changed = this.source === "polling" && !this.#fellBack && this.#compare();
-      this.#pause = changed ? SHORTEST : Math.min(this.#pause * 1.5, LONGEST);
+      let changed = false;
       if (!this.#fellBack) {
         const fallback = this.#watched.fallback();
         if (fallback !== null) {
           this.#fellBack = true;
           this.push({ type: "fallback", fallback });
-        } else if (findConnection(this.#token!) === null) return this.ended();
+        } else if (findConnection(this.#token!) === null) {
+          return this.ended();
+        } else if (this.source === "polling") {
+          changed = this.#compare();
+        }
       }
+      this.#pause = changed ? SHORTEST : Math.min(this.#pause * 1.5, LONGEST);
       this.#timer = this.#schedule();
     } catch (error) {
       this.close(error);
@@ -295,6 +305,11 @@ export class EventFeeds {
     return feed;
   }
 
+  /** Tells what has happened already: before something changes of which the kernel has no event. */
+  catchUp(): void {
+    if (this.#feeds.size > 0) drainEvents();
+  }
+
   /** We changed a subflow's priority, of which the kernel has no event. */
   priority(of: { local: Addr; remote: Addr }): void {
     for (const feed of this.#feeds) feed.priority(of);
@@ -302,8 +317,7 @@ export class EventFeeds {
 
   /** The connection has ended. */
   ended(error?: unknown): void {
-    if (this.#feeds.size === 0) return;
-    drainEvents(); // what came before the end is told before it
+    this.catchUp();
     for (const feed of [...this.#feeds]) feed.ended(error);
   }
 }

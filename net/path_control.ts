@@ -254,6 +254,7 @@ export abstract class PathControl {
    */
   setSubflowBackup(id: number, backup: boolean): Promise<void> {
     return this.#attempt(() => {
+      this.#feeds.catchUp();
       this.#feeds.priority(setSubflowBackup(this.#descriptor("change the subflow's priority"), id, backup));
     });
   }

@@ -86,14 +86,14 @@ export function defaultMode(): PathManagerMode | null {
  * `EOPNOTSUPP` when the kernel knows no userspace path manager.
  */
 export function makeUnder<T>(mode: PathManagerMode | undefined, make: () => T): T {
-  if (mode === undefined && held === null) return make();
-  const wanted = mode ?? held!.before;
+  const wanted = mode ?? held?.before;
+  if (wanted === undefined) return make();
   const now = pathManagerMode();
-  if (now === wanted) return make();
   if (now === null) {
     if (wanted === "kernel") return make();
     throw noUserspace();
   }
+  // Also where nothing has to be changed: somebody else may be in the moment of changing it.
   return locked(() => {
     const before = pathManagerMode()!;
     if (before === wanted) return make();

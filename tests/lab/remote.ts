@@ -89,6 +89,12 @@ export class Agent {
     return value;
   }
 
+  /** Ends the agent's process in order, by `process.exit`. */
+  async end(): Promise<void> {
+    this.#child.endInput();
+    await this.#child.ended;
+  }
+
   /** Ends the agent's process as a crash would. */
   async kill(): Promise<void> {
     await this.#child.kill();

@@ -14,3 +14,11 @@ export function unprivileged(host: Host): Host {
     host.spawn("setpriv", ["--bounding-set=-all", "--inh-caps=-all", command, ...args], env);
   return { spawn } as unknown as Host;
 }
+
+/** For `Agent.start`: what it spawns cannot write sysctls, as in a container. */
+export function withReadOnlySysctls(host: Host): Host {
+  const mount = 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec "$@"';
+  const spawn: Host["spawn"] = (command, args = [], env) =>
+    host.spawn("unshare", ["-m", "sh", "-c", mount, "sh", command, ...args], env);
+  return { spawn } as unknown as Host;
+}
