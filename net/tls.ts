@@ -138,6 +138,12 @@ class TlsChannel extends StreamChannel {
     this.#end();
   }
 
+  override setRef(ref: boolean): void {
+    super.setRef(ref);
+    // A TLS socket on a stream of ours has no handle to let go of.
+    if (this.#ground.flow) this.#below.setRef(ref);
+  }
+
   #end(): void {
     this.socket.destroy();
     this.#ground.socket.destroy();
