@@ -5,7 +5,7 @@
  */
 
 /** A service of the C program. */
-export type Service = "sink" | "source" | "echo" | "drop" | "accept";
+export type Service = "sink" | "source" | "echo" | "drop" | "accept" | "http";
 
 /** One thing that is measured. */
 export interface Case {
@@ -19,6 +19,8 @@ export interface Case {
   instead?: string;
   /** Only this library can be asked. */
   own?: false;
+  /** An HTTP client's: undici stands for the runtime's own way, whose `fetch` is measured besides. */
+  http?: true;
   /** Needs a second path. */
   subflows?: 2;
 }
@@ -48,6 +50,9 @@ export const CASES: readonly Case[] = [
   { name: "subflows2", title: "`conn.subflows()`, 2 subflows", service: "echo", unit: "µs", own: false, subflows: 2 },
   { name: "info1", title: "`conn.info()`, 1 subflow", service: "echo", unit: "µs", own: false },
   { name: "info2", title: "`conn.info()`, 2 subflows", service: "echo", unit: "µs", own: false, subflows: 2 },
+  { name: "fetch", title: "`fetch` of 16 bytes, one after another", service: "http", unit: "µs", http: true },
+  { name: "fetch32", title: "`fetch` of 16 bytes, 32 at a time", service: "http", unit: "per second", http: true },
+  { name: "download", title: "`fetch` of a large file", service: "http", unit: "Gbit/s", http: true },
 ];
 
 export type Runtime = "deno" | "bun" | "node";
@@ -59,7 +64,7 @@ export interface Contestant {
   name: string;
   /** `C` stands for the C program. */
   runtime: Runtime | "C";
-  kind: "library" | "own" | "own+mptcpize" | "C";
+  kind: "library" | "own" | "own+mptcpize" | "fetch+mptcpize" | "C";
   protocol: Protocol;
   /** The worker's command line; none for the C program. */
   command: readonly string[];
@@ -83,6 +88,14 @@ export function contestants(runtimes: readonly Runtime[], mptcpize: boolean): Co
     if (mptcpize) {
       const command = ["mptcpize", "run", ...own];
       list.push({ name: `${runtime} own+mptcpize`, runtime, kind: "own+mptcpize", protocol: "mptcp", command });
+      const fetching = ["mptcpize", "run", ...worker, "fetch"];
+      list.push({
+        name: `${runtime} fetch+mptcpize`,
+        runtime,
+        kind: "fetch+mptcpize",
+        protocol: "mptcp",
+        command: fetching,
+      });
     }
     list.push({ name: `${runtime} own tcp`, runtime, kind: "own", protocol: "tcp", command: own });
   }
@@ -90,9 +103,10 @@ export function contestants(runtimes: readonly Runtime[], mptcpize: boolean): Co
 }
 
 /** Whether that contestant has that case. */
-export function takesPart({ runtime, kind }: Contestant, { name, own }: Case): boolean {
+export function takesPart({ runtime, kind }: Contestant, { name, own, http }: Case): boolean {
   if (kind === "library") return true;
-  if (own === false) return false;
+  if (kind === "fetch+mptcpize") return http === true;
+  if (own === false || (http && kind === "C")) return false;
   if (name === "byob") return kind !== "C" && runtime === "deno";
   if (name === "stream") return kind !== "C" && runtime !== "bun";
   return true;

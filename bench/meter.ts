@@ -19,7 +19,7 @@ export interface Measured {
   stalls: number;
   /** The longest wait, seconds. */
   longest: number;
-  /** Whether the connection was MPTCP, where the C program can tell. */
+  /** Whether the connection was MPTCP, where the C program tells it. */
   mptcp?: boolean;
 }
 
@@ -40,6 +40,8 @@ export class Meter {
   #stalls = 0;
   bytes = 0;
   count = 0;
+  /** What the far end told, where it does. */
+  mptcp: boolean | undefined;
 
   /** @param seconds How long the run is to last. */
   constructor(seconds: number) {
@@ -85,6 +87,7 @@ export class Meter {
       cpu: cpu() - this.#cpu,
       stalls: this.#stalls,
       longest: this.#longest,
+      ...(this.mptcp === undefined ? {} : { mptcp: this.mptcp }),
     };
   }
 }

@@ -1,10 +1,10 @@
 /*
  * The far end of every measurement, and the C program that the runtimes are compared with. bench/run.ts compiles it.
  *
- *   peer serve  sink|source|echo|drop|accept  tcp|mptcp  [congestion [receive-buffer]]
+ *   peer serve  sink|source|echo|drop|accept|http  tcp|mptcp  [congestion [receive-buffer]]
  *   peer client send|receive|ping|connect|connect100|accept  tcp|mptcp  address port seconds  [congestion [receive-buffer]]
  *
- * A server prints {"port":N}, then one line for each connection it has served (not `drop` and `accept`: too many). A client
+ * A server prints {"port":N}, then one line for each connection it has served (not `drop`, `accept` and `http`: too many). A client
  * prints one line. Whoever receives looks for stalls: waits of 100 ms and more in a stream that never pauses by itself.
  */
 #define _GNU_SOURCE
@@ -132,6 +132,44 @@ static void serve_echo(int fd) {
   report(&run, rounds);
 }
 
+/* One client's requests, each `GET /<bytes>`. The answer tells whether it goes by MPTCP. */
+static void *serve_http(void *argument) {
+  int fd = (int)(long)argument, one = 1, have = 0;
+  char request[16384];
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  for (;;) {
+    ssize_t count = recv(fd, request + have, sizeof request - 1 - have, 0);
+    if (count <= 0) break;
+    have += count;
+    request[have] = 0;
+    for (char *end; (end = strstr(request, "\r\n\r\n"));) {
+      long long body = 0;
+      sscanf(request, "GET /%lld", &body);
+      char answer[512];
+      int length = snprintf(answer, sizeof answer,
+                            "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/plain\r\n"
+                            "Content-Length: %lld\r\nX-Mptcp: %d\r\n\r\n",
+                            body, is_mptcp(fd));
+      if (body < 256) {
+        memset(answer + length, 'x', body);
+        length += body;
+        body = 0;
+      }
+      if (send(fd, answer, length, MSG_NOSIGNAL) != length) goto out;
+      while (body > 0) {
+        ssize_t sent = send(fd, bytes, body < CHUNK ? body : CHUNK, MSG_NOSIGNAL);
+        if (sent <= 0) goto out;
+        body -= sent;
+      }
+      have -= end + 4 - request;
+      memmove(request, end + 4, have + 1);
+    }
+  }
+out:
+  close(fd);
+  return NULL;
+}
+
 /* Accepts everything and closes each connection after its client has. */
 static void serve_drop(int listener) {
   int poll = epoll_create1(EPOLL_CLOEXEC);
@@ -166,6 +204,12 @@ static _Noreturn void serve(const char *service) {
   for (;;) {
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd < 0) die("accept");
+    if (!strcmp(service, "http")) {
+      pthread_t thread;
+      if (pthread_create(&thread, NULL, serve_http, (void *)(long)fd) != 0) die("pthread_create");
+      pthread_detach(thread);
+      continue;
+    }
     if (!strcmp(service, "sink")) serve_sink(fd);
     else if (!strcmp(service, "source")) serve_source(fd);
     else if (!strcmp(service, "echo")) serve_echo(fd);

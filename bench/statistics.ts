@@ -105,6 +105,10 @@ export function verdicts(rows: readonly Row[]): Verdict[] {
         list.push({ target: `${runtime}, ${name}: within 15 % of C`, met: toC >= 0.85, detail: `${toC.toFixed(2)} ×` });
       }
     }
+    if (row.case.http && toOwn !== null) {
+      const target = `${runtime}, ${name}: 0.9 of undici under mptcpize`;
+      list.push({ target, met: toOwn >= 0.9, detail: `${toOwn.toFixed(2)} ×` });
+    }
     if (name.startsWith("subflows")) {
       list.push({ target: `${runtime}, ${name}: under 20 µs`, met: value < 20, detail: `${value.toFixed(1)} µs` });
     }

@@ -40,6 +40,14 @@ export interface Subject {
   info?(target: Target, meter: Meter, count: number): Promise<void>;
 }
 
+/** What an HTTP client does. */
+export interface HttpSubject {
+  /** Fetches 16 bytes again and again, so many at a time. */
+  fetch(target: Target, meter: Meter, parallel: number): Promise<void>;
+  /** Fetches a file without end, chunk by chunk. */
+  download(target: Target, meter: Meter): Promise<void>;
+}
+
 /** What is sent and received at once, by every contestant that can choose. */
 export const CHUNK: number = 256 * 1024;
 /** The size of a message of the round-trip test. */

@@ -2,12 +2,13 @@
  * Runs one contestant's runs on the runtime that executes this file. Commands come as lines of JSON on stdin, answers go
  * as lines to stdout; the process lives through the whole benchmark, so that every run but the first is warm.
  *
- *   worker.ts library|deno|bun|node
+ *   worker.ts library|deno|bun|node|fetch
  *
  * @module
  */
 import process from "node:process";
 import { createInterface } from "node:readline";
+import { httpSubject } from "./http_client.ts";
 import { Meter } from "./meter.ts";
 import type { Closable, Subject, Target } from "./subject.ts";
 
@@ -34,6 +35,7 @@ async function load(name: string | undefined): Promise<Subject> {
 }
 
 const subject = await load(process.argv[2]);
+const http = httpSubject(process.argv[2]);
 
 function say(answer: unknown): void {
   process.stdout.write(`${JSON.stringify(answer)}\n`);
@@ -86,6 +88,12 @@ function execute(run: string, target: Target, meter: Meter): Promise<void> | und
     case "info1":
     case "info2":
       return subject.info?.(target, meter, Number(run.at(-1)));
+    case "fetch":
+      return http.fetch(target, meter, 1);
+    case "fetch32":
+      return http.fetch(target, meter, 32);
+    case "download":
+      return http.download(target, meter);
     default:
       throw new Error(`There is no run "${run}"`);
   }

@@ -1,0 +1,115 @@
+/**
+ * The runtime's own `Response`, with what undici's knows besides and with what the kernel says of the connection.
+ *
+ * @module
+ */
+import type { Response as UndiciResponse } from "undici/index.js";
+import type { Connection, ResponsePaths } from "./connection.ts";
+
+/** A `Response` of `fetch`. */
+export interface FetchResponse extends Response {
+  /**
+   * What carried the response, of redirected ones the last. While the connection lives (it serves further requests), each
+   * look asks the kernel anew; afterwards it is what the kernel said when the connection closed. `null` where there was no
+   * connection: for `data:` and `blob:` addresses.
+   */
+  readonly mptcp: ResponsePaths | null;
+  /** As of `Response`; with the same `mptcp`. */
+  clone(): FetchResponse;
+}
+
+/**
+ * undici cancels the body of a response that nobody holds any longer. Who holds a body needs it all the same: it holds the
+ * response.
+ */
+const holders = new WeakMap<ReadableStream, UndiciResponse>();
+
+/** What a status line may say by the standard; servers say more. */
+const REASON = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+const refuse = (): never => {
+  throw new TypeError("Cannot change the headers of a response: they are immutable");
+};
+const IMMUTABLE: PropertyDescriptorMap = Object.fromEntries(
+  ["append", "delete", "set"].map((name) => [name, { value: refuse, configurable: true }]),
+);
+
+/** `init` for the runtime's class, as far as that allows what came. */
+function initOf({ status, statusText, headers }: UndiciResponse): ResponseInit {
+  return {
+    status: status >= 200 && status <= 599 ? status : 200,
+    statusText: REASON.test(statusText) ? statusText : "",
+    headers: headers as unknown as HeadersInit,
+  };
+}
+
+/** See the module's comment. */
+class Fetched extends Response {
+  readonly #inner: UndiciResponse;
+  readonly #connection: Connection | null;
+
+  constructor(inner: UndiciResponse, connection: Connection | null, body: BodyInit | null) {
+    super(body, initOf(inner));
+    this.#inner = inner;
+    this.#connection = connection;
+  }
+
+  get mptcp(): ResponsePaths | null {
+    return this.#connection?.paths ?? null;
+  }
+
+  override get url(): string {
+    return this.#inner.url;
+  }
+
+  override get type(): ResponseType {
+    return this.#inner.type;
+  }
+
+  override get redirected(): boolean {
+    return this.#inner.redirected;
+  }
+
+  override get status(): number {
+    // Node looks at it within its own constructor.
+    return #inner in this ? this.#inner.status : super.status;
+  }
+
+  override get ok(): boolean {
+    return this.#inner.ok;
+  }
+
+  override get statusText(): string {
+    return this.#inner.statusText;
+  }
+
+  override get headers(): Headers {
+    const { headers } = { headers: super.headers };
+    if (!Object.hasOwn(headers, "append")) Object.defineProperties(headers, IMMUTABLE);
+    return headers;
+  }
+
+  override get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
+    const body = super.body;
+    if (body !== null) holders.set(body, this.#inner);
+    return body;
+  }
+
+  override clone(): Fetched {
+    return new Fetched(this.#inner, this.#connection, super.clone().body);
+  }
+}
+
+/**
+ * The response for the caller.
+ *
+ * @param inner undici's response; its body is handed on, not copied.
+ * @param connection What carried it.
+ * @param whole Its body, if that is at hand.
+ */
+export function responseOf(inner: UndiciResponse, connection: Connection | null, whole: Uint8Array | null): FetchResponse {
+  const body = inner.body as ReadableStream | null;
+  if (whole === null || body === null) return new Fetched(inner, connection, body);
+  body.getReader(); // nobody else will; undici cancels what was left unlocked
+  return new Fetched(inner, connection, whole as Uint8Array<ArrayBuffer>);
+}
