@@ -6,7 +6,7 @@
 import { system } from "../ffi/mod.ts";
 import { checkBoolean, checkInteger, checkObject, show } from "../kernel/argument_checks.ts";
 import { MptcpError } from "../kernel/error.ts";
-import { ipVersion } from "../kernel/ip.ts";
+import { canonicalAddress, ipVersion } from "../kernel/ip.ts";
 import type { Addr } from "../kernel/sockaddr.ts";
 import type { SubflowRequest } from "../paths/open_subflow.ts";
 import { sourceAddress } from "../paths/source_address.ts";
@@ -16,7 +16,7 @@ import { resolve } from "./resolve.ts";
 /** Options of `openSubflow`. */
 export interface OpenSubflowOptions {
   /**
-   * The address of ours to open it from; a name is resolved.
+   * The address of ours to open it from; a name is resolved. `"0.0.0.0"` and `"::"` mean any, as the default does.
    *
    * @default {undefined} that by which the routing, or `interface`, leads to `remoteAddress`
    */
@@ -113,6 +113,9 @@ async function addressOf(name: string, other: string | undefined, signal: AbortS
   throw new MptcpError("EADDRNOTAVAIL", `Cannot open a subflow: ${name} has no IPv${version} address`, { address: name });
 }
 
+/** What means any address. */
+const ANY: readonly string[] = ["0.0.0.0", "::"];
+
 /** Completes the options to what the kernel is to be asked. */
 export async function completeRequest(
   options: OpenSubflowOptions,
@@ -121,15 +124,16 @@ export async function completeRequest(
 ): Promise<SubflowRequest> {
   const { token, remote } = connection;
   const { localPort = 0, remotePort = remote.port, interface: name, backup = false, via } = options;
-  const literal = options.localAddress !== undefined && ipVersion(options.localAddress) !== 0;
+  const wanted = ANY.includes(canonicalAddress(options.localAddress ?? "::")) ? undefined : options.localAddress;
+  const literal = wanted !== undefined && ipVersion(wanted) !== 0;
   const remoteAddress = await addressOf(
     options.remoteAddress ?? remote.hostname.replace(/%.*/, ""),
-    literal ? options.localAddress : undefined,
+    literal ? wanted : undefined,
     signal,
   );
-  const localAddress = options.localAddress === undefined
+  const localAddress = wanted === undefined
     ? sourceAddress(remoteAddress, remotePort, interfaceIndex(name)).replace(/%.*/, "")
-    : await addressOf(options.localAddress, remoteAddress, signal);
+    : await addressOf(wanted, remoteAddress, signal);
   if (ipVersion(localAddress) !== ipVersion(remoteAddress)) {
     throw new MptcpError("EINVAL", `Cannot open a subflow from ${localAddress} to ${remoteAddress}: their families differ`, {
       syscall: "open a subflow",

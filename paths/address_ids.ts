@@ -39,11 +39,12 @@ export class AddressIds {
    * @param live The connection's live subflows: joins of the peer gave ids to their local addresses.
    */
   refresh(paths: PathManager, token: number, live: readonly Subflow[]): void {
-    for (const { local, localId } of live) {
-      // Whether its port was chosen is not known; if it was, the kernel's list says so.
-      if (localId) this.learn(local.hostname, 0, localId);
-    }
     for (const { address, port = 0, id } of knownTo(paths, token)) this.learn(address, port, id);
+    const ids = new Set(this.#ids.values());
+    for (const { local, localId } of live) {
+      // An id that is known already may be that of the address with a port.
+      if (localId !== undefined && !ids.has(localId)) this.learn(local.hostname, 0, localId);
+    }
   }
 
   /**

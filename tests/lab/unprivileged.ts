@@ -10,8 +10,13 @@ import type { Host } from "../host.ts";
  * be able to read these files, and a rootless namespace has only one; the kernel asks for capabilities alone.)
  */
 export function unprivileged(host: Host): Host {
-  const spawn: Host["spawn"] = (command, args = [], env) =>
-    host.spawn("setpriv", ["--bounding-set=-all", "--inh-caps=-all", command, ...args], env);
+  return without(host, "all");
+}
+
+/** For `Agent.start`: what it spawns lacks one capability, such as `net_bind_service`. */
+export function without(host: Host, capability: string): Host {
+  const drop = [`--bounding-set=-${capability}`, `--inh-caps=-${capability}`];
+  const spawn: Host["spawn"] = (command, args = [], env) => host.spawn("setpriv", [...drop, command, ...args], env);
   return { spawn } as unknown as Host;
 }
 
