@@ -170,6 +170,7 @@ export async function diagnose(options: DiagnoseOptions): Promise<Diagnosis> {
     fullyEstablished: seen?.fullyEstablished,
     peerEnded: seen?.peerEnded ?? false,
     grown: growth(before.mptcp, after.mptcp),
+    countsJoins: "MPJoinSynTx" in after.mptcp,
     reversePathDrops: growth(before.tcp, after.tcp)["IPReversePathFilter"] ?? 0,
     events: journal?.of(seen?.token ?? null) ?? null,
     packets: tap?.take() ?? null,

@@ -23,7 +23,12 @@ export interface HostInterface {
   running: boolean;
   loopback: boolean;
   /** Its addresses, but for link-local ones and those that cannot be used. */
-  addresses: { address: string; family: 4 | 6 }[];
+  addresses: {
+    address: string;
+    family: 4 | 6;
+    /** Whether the routing table has a way from it, by this interface, to the peer. */
+    routed: boolean;
+  }[];
   /** `rp_filter` as it counts: the larger of the interface's own and that of `all`; 1 is strict. `null` where unknown. */
   rpFilter: number | null;
 }
@@ -72,10 +77,14 @@ export class RouteTable implements Disposable {
     }
   }
 
-  /** All interfaces. */
-  interfaces(): HostInterface[] {
+  /**
+   * All interfaces.
+   *
+   * @param destination The peer's address. @default {undefined} nothing is routed
+   */
+  interfaces(destination?: string): HostInterface[] {
     const dump = (request: Uint8Array) => this.#socket.request(request, "list interfaces").messages.map(decodeRouteMessage);
-    const addresses = dump(encodeDumpAddresses()).filter((each) => each?.type === "address");
+    const addresses = dump(encodeDumpAddresses()).filter((each) => each?.type === "address").filter(isUsable);
     const everywhere = rpFilterOf("all");
     return dump(encodeDumpLinks()).filter((each) => each?.type === "link").map(({ index, name, running, loopback }) => {
       const own = rpFilterOf(name);
@@ -84,9 +93,12 @@ export class RouteTable implements Disposable {
         name,
         running,
         loopback,
-        addresses: addresses.filter((each) => each.index === index && isUsable(each)).map(
-          ({ address, family }) => ({ address, family }),
-        ),
+        addresses: addresses.filter((each) => each.index === index).map(({ address, family }) => ({
+          address,
+          family,
+          routed: running && !loopback && destination !== undefined && ipVersion(destination) === family &&
+            this.has({ destination, source: address, interfaceIndex: index }),
+        })),
         rpFilter: own === null || everywhere === null ? null : Math.max(own, everywhere),
       };
     });
@@ -122,7 +134,7 @@ export function readHost(remote: string): HostView | null {
     using routes = new RouteTable();
     const { limits, endpoints } = readPathManager();
     return {
-      interfaces: routes.interfaces(),
+      interfaces: routes.interfaces(destination),
       limits,
       route: routes.find({ destination }),
       endpoints: endpoints.filter(({ subflow, address }) => subflow && ipVersion(address) === ipVersion(destination)).map(

@@ -107,7 +107,8 @@ function withoutRoute(evidence: Evidence, { address, routed }: EndpointView, { n
   }];
 }
 
-function ownTable(address: string, name: string): string {
+/** The commands that give an address a routing table of its own. */
+export function ownTable(address: string, name: string): string {
   const ip = address.includes(":") ? "ip -6" : "ip";
   return `\`${ip} route add default via ROUTER dev ${
     shellWord(name)

@@ -39,6 +39,8 @@ export interface Evidence {
   peerEnded: boolean;
   /** The MPTCP counters that grew, and by how much. */
   grown: Readonly<Record<string, number>>;
+  /** Whether the kernel counts the joins that it sends (`MPJoinSynTx`). */
+  countsJoins: boolean;
   /** How many packets this host dropped as coming by a wrong interface (`IPReversePathFilter`). */
   reversePathDrops: number;
   /** The connection's events; `null` where they could not be watched. */

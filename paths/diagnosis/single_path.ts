@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { furtherEndpoints, judgeEndpoints } from "./endpoints.ts";
-import { announced, count, established, type Evidence, familyOf, shellWord, usableInterfaces } from "./evidence.ts";
+import { furtherEndpoints, judgeEndpoints, ownTable } from "./endpoints.ts";
+import { announced, established, type Evidence, familyOf, shellWord, usableInterfaces } from "./evidence.ts";
 import { type Finding, peerClosed } from "./finding.ts";
 import { type FailedJoin, failedJoins, joinFinding } from "./joins.ts";
 
@@ -98,52 +98,86 @@ function denied(evidence: Evidence): Finding[] {
 function nothingTried(evidence: Evidence): Finding {
   const possible = furtherEndpoints(evidence).length > 0 || announced(evidence).count > 0;
   if (!possible && evidence.host?.route?.local) return sameHost();
-  if (!possible && evidence.host !== null) return noEndpoint(evidence);
-  if (evidence.fullyEstablished !== true) {
-    return {
-      code: "notFullyEstablished",
-      severity: "info",
-      message:
-        "further paths begin when both sides are certain of MPTCP, which takes some traffic; this connection had none, " +
-        "and its keep-alive no answer yet",
-      hint: "wait longer (`wait`), or look at a connection that carries data: `conn.subflows()`",
-      evidence: evidence.fullyEstablished === undefined ? "the kernel does not tell" : "flag FULLY_ESTABLISHED is not set",
-    };
-  }
-  return joinFinding({
-    code: "joinNotTried",
-    ends: null,
-    evidence: `MPJoinSynTx grew by ${count(evidence, "MPJoinSynTx")}`,
-  });
+  // What the peer announces may still be on its way.
+  if (!possible && evidence.host !== null && evidence.fullyEstablished !== false) return noEndpoint(evidence);
+  if (evidence.fullyEstablished !== true) return notFullyEstablished(evidence.fullyEstablished === undefined);
+  const untold = evidence.events === null && !evidence.countsJoins;
+  const finding = joinFinding({ code: "joinNotTried", ends: null, evidence: "MPJoinSynTx did not grow" });
+  if (!untold) return finding;
+  const message = "a further path did not come about: why, this kernel tells only a process with CAP_NET_ADMIN";
+  return { ...finding, message, evidence: "the kernel has no counter MPJoinSynTx" };
+}
+
+function notFullyEstablished(untold: boolean): Finding {
+  const state = untold
+    ? "whether this one got so far without, the kernel does not tell"
+    : "this one had none, and its keep-alive no answer yet";
+  return {
+    code: "notFullyEstablished",
+    severity: "info",
+    message: `further paths begin when both sides are certain of MPTCP, which takes some traffic: ${state}`,
+    hint: "wait longer (`wait`), or look at a connection that carries data: `conn.subflows()`",
+    evidence: untold ? "sock_diag gives no flags of subflows" : "flag FULLY_ESTABLISHED is not set",
+  };
 }
 
 function noEndpoint(evidence: Evidence): Finding {
   const family = familyOf(evidence);
   const own = evidence.ends!.local.hostname;
   const usable = usableInterfaces(evidence);
-  const others = usable.flatMap(({ name, addresses }) =>
-    addresses.filter((each) => each.family === family && each.address !== own).map(({ address }) => ({ name, address }))
-  ).filter(({ name }) => name !== usable.find((each) => each.addresses.some(({ address }) => address === own))?.name);
-  if (others.length === 0) {
+  // One address of each interface but the connection's own; of IPv6 there may be many.
+  const others = usable.filter(({ addresses }) => !addresses.some(({ address }) => address === own)).map(
+    ({ name, addresses }) => ({ name, ...addresses.find((each) => each.family === family)! }),
+  );
+  const routed = others.filter((each) => each.routed);
+  const evident = "no endpoint with flag subflow but the connection's own; no address announced";
+  if (routed.length > 0) {
     return {
-      code: "oneInterface",
+      code: "noEndpoint",
+      severity: "warning",
+      message: `nothing tells the kernel to use a second path: ${
+        list(routed)
+      } no endpoint, and the peer announced no address`,
+      hint: routed.map(addEndpoint).join("; "),
+      evidence: evident,
+    };
+  }
+  if (others.length > 0) {
+    // As likely a bridge of containers or a tunnel as a way to the peer.
+    return {
+      code: "noEndpoint",
       severity: "info",
       message:
-        `this host has one interface with an IPv${family} address, and the peer announced no other address: there is one path`,
-      hint: "on a peer with a second address, `ip mptcp endpoint add ADDRESS dev DEVICE signal` announces it",
-      evidence: `interfaces: ${usable.map(({ name }) => name).join(", ") || "none"}; no address announced`,
+        `the kernel knows one path: ${list(others)} no endpoint, no route to the peer leads by it, and the peer announced ` +
+        "no address",
+      hint: others.map((each) =>
+        `where ${each.name} leads to the peer too, ${addEndpoint(each)} and a routing table of its own: ` +
+        ownTable(each.address, each.name)
+      ).join("; "),
+      evidence: evident,
     };
   }
   return {
-    code: "noEndpoint",
-    severity: "warning",
-    message: `nothing tells the kernel to use a second path: ${others.map(({ address }) => address).join(", ")} ` +
-      `${others.length > 1 ? "are no endpoints" : "is no endpoint"}, and the peer announced no address`,
-    hint: others.map(({ name, address }) => `\`ip mptcp endpoint add ${address} dev ${shellWord(name)} subflow\``).join(
-      "; ",
-    ),
-    evidence: "no endpoint with flag subflow but the connection's own; no address announced",
+    code: "oneInterface",
+    severity: "info",
+    message:
+      `this host has one interface with an IPv${family} address, and the peer announced no other address: there is one path`,
+    hint: "on a peer with a second address, `ip mptcp endpoint add ADDRESS dev DEVICE signal` announces it",
+    evidence: `interfaces: ${usable.map(({ name }) => name).join(", ") || "none"}; no address announced`,
   };
+}
+
+interface OtherAddress {
+  name: string;
+  address: string;
+}
+
+function addEndpoint({ name, address }: OtherAddress): string {
+  return `\`ip mptcp endpoint add ${address} dev ${shellWord(name)} subflow\``;
+}
+
+function list(others: readonly OtherAddress[]): string {
+  return `${others.map(({ address }) => address).join(", ")} ${others.length > 1 ? "are" : "is"}`;
 }
 
 function sameInterface(evidence: Evidence): Finding[] {

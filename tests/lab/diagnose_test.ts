@@ -194,9 +194,17 @@ const CAUSES: readonly Cause[] = [
   },
   {
     name: "a second address that is no endpoint",
+    make: ({ client }) => client.ip("route add default via 10.0.2.2 dev a2"),
+    codes: ["noEndpoint"],
+    verdict: /nothing tells the kernel to use a second path/,
+    repair: "client",
+  },
+  {
+    name: "a second address that is no endpoint and has no route",
     make: () => Promise.resolve(),
     codes: ["noEndpoint"],
     verdict: ONE_PATH,
+    hint: /where a2 leads to the peer too/,
     repair: "client",
   },
   {

@@ -1,5 +1,6 @@
 /** The judgement of a diagnosis, on evidence that is made up. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import type { AnnouncedEvent, CreatedEvent, PathEvent, SubflowClosedEvent } from "../../kernel/mptcp_event_types.ts";
 import type { Addr } from "../../kernel/sockaddr.ts";
@@ -39,6 +40,7 @@ const device = (index: number, name: string, ...addresses: string[]): HostInterf
   addresses: addresses.map((address) => ({
     address,
     family: address.includes(":") ? 6 : 4,
+    routed: name !== "lo",
   })),
   rpFilter: 0,
 });
@@ -75,6 +77,7 @@ const healthy: Evidence = {
   fullyEstablished: true,
   peerEnded: false,
   grown: { MPCapableSYNTX: 1, MPJoinSynTx: 1, MPJoinSynAckRx: 1, AddAddr: 1 },
+  countsJoins: true,
   reversePathDrops: 0,
   events: [],
   packets: [],
@@ -453,6 +456,36 @@ describe("judge", () => {
       assertEquals(unseen({}), ["noEndpoint", "lessEvidence"]);
     });
 
+    it("does not recommend an interface by which no route leads to the peer", () => {
+      const bridge = device(4, "docker0", "172.17.0.1");
+      bridge.addresses[0]!.routed = false;
+      const with3 = { ...host, interfaces: [...host.interfaces, bridge] };
+      const { hint } = one({ ...onePath, host: with3 }, "noEndpoint", "warning");
+      assertEquals(hint, "`ip mptcp endpoint add 10.0.2.1 dev a2 subflow`");
+      const without = { ...host, interfaces: [...host.interfaces.slice(0, 2), bridge] };
+      assertMatch(
+        one({ ...onePath, host: without }, "noEndpoint", "info").hint!,
+        /^where docker0 leads to the peer too, .*table 100/,
+      );
+    });
+
+    it("recommends one address of each interface", () => {
+      const many = device(3, "a2", "10.0.2.1", "10.0.2.7");
+      const view = { ...host, interfaces: [host.interfaces[0]!, device(2, "a1", "10.0.1.1", "10.0.1.7"), many] };
+      assertEquals(one({ ...onePath, host: view }, "noEndpoint", "warning").hint?.match(/endpoint add/g)?.length, 1);
+    });
+
+    it("waits with a judgement on the peer until it may have announced", () => {
+      assertEquals(codes({ ...onePath, fullyEstablished: false }), ["notFullyEstablished"]);
+      assertEquals(codes({ ...onePath, fullyEstablished: undefined }), ["noEndpoint"]);
+    });
+
+    it("does not claim to know what an older kernel does not tell", () => {
+      const silent = { ...onePath, ...withEndpoints(endpoint("10.0.2.1", a2)), events: null, countsJoins: false };
+      assertMatch(one(silent, "joinNotTried", "warning").message, /this kernel tells only/);
+      assertMatch(one({ ...silent, fullyEstablished: undefined }, "notFullyEstablished", "info").message, /does not tell/);
+    });
+
     it("reports several causes", () => {
       const endpoints = [endpoint("10.0.9.1"), endpoint("10.0.2.1", { id: 2, routed: false, interfaceIndex: 3 })];
       const view = { ...host, endpoints, limits: { subflows: 0, addAddrAccepted: 0 } };
@@ -508,5 +541,16 @@ describe("judge", () => {
 
   it("writes IPv6 peers as people do", () => {
     assertMatch(judge({ ...healthy, hostname: "2001:db8::1" }).verdict, /^\[2001:db8::1\]:443 is reached/);
+  });
+});
+
+describe("docs/diagnosis.md", () => {
+  it("lists every cause, and no other", () => {
+    const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+    const all = [...read("paths/diagnosis/finding.ts").matchAll(/^ {2}\| "([a-z]\w+)"/gim)].map(([, code]) => code!);
+    const listed = [...read("docs/diagnosis.md").matchAll(/^\| `(\w+)`/gm)].map(([, code]) => code!);
+    const causes = all.filter((code) => !["error", "warning", "info"].includes(code));
+    assert(causes.length > 40);
+    assertEquals(listed.sort(), causes.sort());
   });
 });
