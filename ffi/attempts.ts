@@ -163,7 +163,7 @@ export class Attempts {
       if (!this.#over) this.#connectNext(others);
       return;
     }
-    let timer: ReturnType<typeof setTimeout> | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined = undefined;
     const next = (error: Error) => {
       this.#errors.push(error);
       if (!this.#over) this.#connectNext(others);

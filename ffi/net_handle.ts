@@ -26,6 +26,8 @@ export interface SocketName {
 export interface Handle {
   /** Node's only. */
   readonly fd?: number;
+  /** Deno's only: a duplicate of the descriptor, the caller's to close. */
+  fdForIpc?(): number;
   /** Takes a descriptor over. */
   open(fd: number): number;
   bind(address: string, port?: number): number;

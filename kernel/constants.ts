@@ -42,6 +42,7 @@ export const SO_ATTACH_FILTER = 26;
 export const SO_ACCEPTCONN = 30;
 export const SO_RCVBUFFORCE = 33;
 export const SO_PROTOCOL = 38;
+export const SO_COOKIE = 57;
 export const SO_MEMINFO = 55;
 export const SO_BINDTOIFINDEX = 62;
 

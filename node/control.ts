@@ -1,167 +1,95 @@
 /**
- * What MPTCP adds to a socket of Node's kind: what the kernel tells about the connection, and what it can be told.
+ * What MPTCP adds to a socket of Node's kind.
  *
  * @module
  */
 import type { Socket } from "node:net";
-import { system, unsupportedReason } from "../ffi/mod.ts";
-import { MptcpError } from "../kernel/error.ts";
-import type { MptcpInfo } from "../kernel/mptcp_info.ts";
-import { acceptedFallback, establishedFallback, type Fallback, handshakeFallback } from "../net/fallback.ts";
-import * as kernel from "../paths/connection.ts";
-import type { Subflow } from "../paths/connection.ts";
-import { getSocketOption, setSocketOption } from "../paths/socket_options.ts";
-import { closeSubflow, setSubflowBackup } from "../paths/subflow_control.ts";
+import { system } from "../ffi/mod.ts";
+import type { Addr } from "../kernel/sockaddr.ts";
+import type { ConnEvents } from "../net/conn_events.ts";
+import type { OpenSubflowOptions } from "../net/open_subflow.ts";
+import { type Origin, PathControl } from "../net/path_control.ts";
+import { localAddress, peerAddress, type Subflow } from "../paths/connection.ts";
 
-/** What is known of a connection besides what the kernel tells. Kept by its socket. */
-export interface ControlState {
-  /** Who began it. */
-  side: "client" | "server";
-  /** Whether MPTCP was wanted. */
-  wanted: boolean;
-  /** Whether it came out of the handshake as MPTCP; `null` while nobody has asked. */
-  wasMultipath: boolean | null;
-  /** When and why it is plain TCP, as far as it is known. */
-  fallback: Fallback | null;
+/** What only the socket's maker may tell its control. */
+export interface ControlOwner {
+  /** The socket is connected. */
+  begun(): void;
+  /** The socket closes its descriptor next. */
+  ending(): void;
 }
 
 /**
  * The MPTCP side of a socket: the part of `Conn` that is about paths and not about bytes.
  *
- * Before the socket is connected and after it is closed `fd` is -1, and the calls throw an `MptcpError` with code `"EBADF"`,
- * but for `fallback()`, which tells what is known.
+ * Before the socket is connected `fd` is -1 and the calls throw an `MptcpError` with code `"EBADF"`. After it is closed
+ * `isMultipath()`, `info()` and `subflows()` say what they would have said last.
  */
-export class SocketControl {
+export class SocketControl extends PathControl {
   readonly #socket: Socket;
-  readonly #state: ControlState;
+  #local: Addr | null = null;
+  #remote: Addr | null = null;
+  #watching = false;
 
-  /** Sockets have one as `socket.mptcp`, or by `mptcpOf(socket)`. */
-  constructor(socket: Socket, state: ControlState) {
+  /**
+   * Sockets have one as `socket.mptcp`, or by `mptcpOf(socket)`.
+   *
+   * @param keep Gets what only the socket's maker may call.
+   */
+  constructor(socket: Socket, origin: Origin, keep: (owner: ControlOwner) => void = () => {}) {
+    super(origin);
     this.#socket = socket;
-    this.#state = state;
-  }
-
-  /** The descriptor; -1 while not connected, and on hosts without FFI. It stays the socket's: do not close it. */
-  get fd(): number {
-    return this.#socket.connecting ? -1 : system()?.loop.descriptorOf(this.#socket) ?? -1;
-  }
-
-  /** The descriptor, for one synchronous stretch. */
-  #descriptor(what: string): number {
-    const { fd } = this;
-    if (fd >= 0) return fd;
-    if (system() === null) {
-      throw new MptcpError("EOPNOTSUPP", `Cannot ${what}: ${unsupportedReason() ?? "this host has no FFI"}`, {
-        syscall: what,
-      });
-    }
-    throw new MptcpError("EBADF", `Cannot ${what}: the socket is not connected`, { syscall: what });
-  }
-
-  /** Whether it is MPTCP by its making, which a fallback later on does not change. */
-  #wasMultipath(fd: number): boolean {
-    const state = this.#state;
-    return state.wasMultipath ??= state.wanted && state.fallback === null && kernel.isMptcp(fd);
-  }
-
-  /** The local 32-bit key under which netlink commands and events name the connection; `null` when it is plain TCP. */
-  get token(): number | null {
-    return this.info()?.token ?? null;
-  }
-
-  /** Whether the connection speaks MPTCP now. The kernel is asked each time. */
-  isMultipath(): boolean {
-    if (system() === null) return false;
-    const fd = this.#descriptor("isMultipath");
-    return this.#wasMultipath(fd) && kernel.isMptcp(fd);
-  }
-
-  /**
-   * When and why the connection is plain TCP; `null` while it speaks MPTCP, while it is not connected, and when TCP was asked
-   * for (`mptcp: "off"`).
-   */
-  fallback(): Fallback | null {
-    const state = this.#state;
-    if (state.fallback !== null || !state.wanted) return state.fallback;
-    const { fd } = this;
-    if (fd < 0) return null;
-    if (!this.#wasMultipath(fd)) state.fallback = state.side === "client" ? handshakeFallback() : acceptedFallback();
-    else if (!kernel.isMptcp(fd)) state.fallback = establishedFallback();
-    return state.fallback;
-  }
-
-  /** `struct mptcp_info`: what the kernel tells about the whole connection; `null` when it is plain TCP. */
-  info(): MptcpInfo | null {
-    if (system() === null) return null;
-    const fd = this.#descriptor("info");
-    return this.#wasMultipath(fd) ? kernel.mptcpInfo(fd) : null;
-  }
-
-  /** The live subflows, by one atomic read of the kernel. Of a connection that is plain TCP one entry with id 0. */
-  subflows(): Subflow[] {
-    if (system() !== null) return kernel.subflows(this.#descriptor("subflows"));
-    const { localAddress = "", localPort = 0, remoteAddress = "", remotePort = 0 } = this.#socket;
-    return [kernel.plainSubflow(
-      { transport: "tcp", hostname: localAddress, port: localPort },
-      { transport: "tcp", hostname: remoteAddress, port: remotePort },
-    )];
-  }
-
-  /**
-   * Closes one subflow of this connection, which goes on over the others. Needs CAP_NET_ADMIN over the network namespace.
-   *
-   * @param id `Subflow.id`
-   * @throws {MptcpError} As `Conn.closeSubflow`.
-   */
-  closeSubflow(id: number): Promise<void> {
-    return this.#attempt((fd) => closeSubflow(fd, id), "close the subflow");
-  }
-
-  /**
-   * Makes a subflow a backup, used while no other works, or a regular one again; the peer is told (MP_PRIO).
-   *
-   * @param id `Subflow.id`
-   * @throws {MptcpError} As `Conn.setSubflowBackup`.
-   */
-  setSubflowBackup(id: number, backup: boolean): Promise<void> {
-    return this.#attempt((fd) => setSubflowBackup(fd, id, backup), "change the subflow's priority");
-  }
-
-  /** Does something with the descriptor; what it throws becomes a rejection. */
-  #attempt(work: (fd: number) => void, what: string): Promise<void> {
-    return new Promise((resolve) => {
-      work(this.#descriptor(what));
-      resolve();
+    keep({
+      begun: () => {
+        if (origin.paths === "userspace") this.#watchEnd();
+        this.begun();
+      },
+      ending: () => {
+        if (this.fd >= 0) this.keepLastWords();
+      },
     });
   }
 
-  /**
-   * Reads a socket option of the whole connection.
-   *
-   * @param level Such as 1 (SOL_SOCKET), 6 (SOL_TCP) or 284 (SOL_MPTCP).
-   * @param name The option's number at that level.
-   * @returns An `int` option's value.
-   * @throws {MptcpError} With a hint, when MPTCP does not support the option.
-   */
-  getOption(level: number, name: number): number;
-  /**
-   * Reads the bytes of a socket option of the whole connection.
-   *
-   * @param size How many bytes to ask for, 1 to 65536.
-   * @returns As many bytes as the kernel gave.
-   */
-  getOption(level: number, name: number, size: number): Uint8Array;
-  getOption(level: number, name: number, size?: number): number | Uint8Array {
-    return getSocketOption(this.#descriptor("getsockopt"), level, name, size);
+  /** The descriptor; -1 while not connected, and on hosts without FFI. It stays the socket's: do not close it. */
+  override get fd(): number {
+    return this.#socket.connecting ? -1 : system()?.loop.descriptorOf(this.#socket) ?? -1;
   }
 
-  /**
-   * Sets a socket option of the whole connection, so of all present and future subflows.
-   *
-   * @param value A number for an `int` option, or the option's bytes.
-   * @throws {MptcpError} With a hint, when MPTCP does not support the option.
-   */
-  setOption(level: number, name: number, value: number | Uint8Array): void {
-    setSocketOption(this.#descriptor("setsockopt"), level, name, value);
+  protected override get isOpen(): boolean {
+    const { connecting, destroyed, pending } = this.#socket;
+    return !connecting && !destroyed && !pending;
+  }
+
+  /** Our end: of the initial subflow, also when that is gone. */
+  override get localAddr(): Addr {
+    const { fd } = this;
+    if (fd >= 0) return this.#local ??= localAddress(fd);
+    const { localAddress: hostname = "", localPort: port = 0 } = this.#socket;
+    return this.#local ?? { transport: "tcp", hostname, port };
+  }
+
+  /** The peer's end of the initial subflow. */
+  override get remoteAddr(): Addr {
+    const { fd } = this;
+    if (fd >= 0) return this.#remote ??= peerAddress(fd);
+    const { remoteAddress: hostname = "", remotePort: port = 0 } = this.#socket;
+    return this.#remote ?? { transport: "tcp", hostname, port };
+  }
+
+  override openSubflow(options?: OpenSubflowOptions): Promise<Subflow> {
+    this.#watchEnd();
+    return super.openSubflow(options);
+  }
+
+  override events(): ConnEvents {
+    this.#watchEnd();
+    return super.events();
+  }
+
+  /** What lasts as long as the connection ends with the socket. */
+  #watchEnd(): void {
+    if (this.#watching) return;
+    this.#watching = true;
+    this.#socket.once("close", () => this.ended(this.#socket.errored ?? undefined));
   }
 }

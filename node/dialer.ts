@@ -4,29 +4,29 @@
  * @module
  */
 import type { SocketDialer, System } from "../ffi/mod.ts";
-import { EINVAL } from "../kernel/errno.ts";
-import { MptcpError } from "../kernel/error.ts";
+import { EINVAL, EOPNOTSUPP } from "../kernel/errno.ts";
+import { hostPort, MptcpError } from "../kernel/error.ts";
 import { sockaddrOf } from "../net/address.ts";
 import { bindLocal } from "../net/dial.ts";
 import { handshakeFallback, watchCounters } from "../net/fallback.ts";
 import type { SocketOptions } from "../net/options.ts";
+import type { Origin } from "../net/path_control.ts";
 import { makeSocket } from "../net/socket.ts";
 import { isMptcp } from "../paths/connection.ts";
-import type { ControlState } from "./control.ts";
 
 /** See the module's comment. */
 export class Dialer implements SocketDialer {
   readonly #system: System;
   readonly #options: SocketOptions;
-  readonly #state: ControlState;
-  /** Our own word on what failed; the runtime makes its error of the errno alone. */
-  failure: unknown = null;
+  readonly #origin: Origin;
+  /** What failed last; the runtime makes its error of the errno alone. */
+  #failure: unknown = null;
 
-  /** @param state Told what the connection became. */
-  constructor(system: System, options: SocketOptions, state: ControlState) {
+  /** @param origin Told what the connection became. */
+  constructor(system: System, options: SocketOptions, origin: Origin) {
     this.#system = system;
     this.#options = options;
-    this.#state = state;
+    this.#origin = origin;
     if (options.mptcp !== "off") watchCounters();
   }
 
@@ -36,7 +36,7 @@ export class Dialer implements SocketDialer {
     try {
       const made = makeSocket(libc, version, this.#options);
       fd = made.fd;
-      this.#state.fallback = made.refused;
+      this.#origin.fallback = made.refused;
       if (localAddress || localPort) bindLocal(libc, fd, version, localAddress || undefined, localPort);
       return fd;
     } catch (error) {
@@ -54,22 +54,36 @@ export class Dialer implements SocketDialer {
   }
 
   connected(fd: number): number {
-    const state = this.#state;
-    state.wasMultipath = state.wanted && state.fallback === null && isMptcp(fd);
-    if (state.wasMultipath || !state.wanted) return 0;
+    const origin = this.#origin;
+    origin.wasMultipath = origin.wanted && origin.fallback === null && isMptcp(fd);
+    if (origin.wasMultipath || !origin.wanted) return 0;
     // The cause is looked up now, as the counters are fresh.
-    state.fallback ??= handshakeFallback();
-    if (this.#options.mptcp !== "require") return 0;
-    return this.#failed(
-      new MptcpError("EOPNOTSUPP", `Cannot connect by MPTCP: ${state.fallback.message}`, {
-        syscall: "connect",
+    origin.fallback ??= handshakeFallback();
+    return this.#options.mptcp === "require" ? -EOPNOTSUPP : 0;
+  }
+
+  /** The runtime's error of an attempt, with all that there is to say about it. */
+  explain(error: Error): Error {
+    const { code, syscall, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
+    const { fallback } = this.#origin;
+    if (code === "EOPNOTSUPP" && syscall === "connect" && this.#options.mptcp === "require" && fallback !== null) {
+      const target = address === undefined ? "" : ` to ${hostPort(address, port ?? 0)}`;
+      return new MptcpError(code, `Cannot connect${target} by MPTCP: ${fallback.message}`, {
+        syscall,
+        address,
+        port,
         hint: 'mptcp: "prefer" takes plain TCP as well',
-      }),
-    );
+        cause: error,
+      });
+    }
+    const failure = this.#failure;
+    // Of another call than connect or bind, such as one that sets an option.
+    if (failure instanceof MptcpError && failure.code === code && failure.syscall !== syscall) error.cause ??= failure;
+    return error;
   }
 
   #failed(error: unknown): number {
-    this.failure = error;
+    this.#failure = error;
     return (error instanceof MptcpError ? error.errno : 0) || -EINVAL;
   }
 }

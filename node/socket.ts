@@ -12,13 +12,15 @@ import {
 } from "node:net";
 import process from "node:process";
 import { addAbortSignal } from "node:stream";
-import { type SocketTarget, system, unsupportedReason } from "../ffi/mod.ts";
+import { type SocketTarget, type System, system, unsupportedReason } from "../ffi/mod.ts";
 import { MptcpError } from "../kernel/error.ts";
 import { unsupportedFallback } from "../net/fallback.ts";
-import { checkSocketOptions, type SocketOptions } from "../net/options.ts";
+import type { SocketOptions } from "../net/options.ts";
+import { type Origin, originOf } from "../net/path_control.ts";
 import { connectArguments } from "./connect_arguments.ts";
-import { type ControlState, SocketControl } from "./control.ts";
+import { type ControlOwner, SocketControl } from "./control.ts";
 import { Dialer } from "./dialer.ts";
+import { socketOptionsOf } from "./socket_options.ts";
 
 /** Options of the constructor: those of `net.Socket`, and how to make the sockets that it will connect by. */
 export interface MptcpSocketOptions extends SocketConstructorOpts, SocketOptions {}
@@ -57,19 +59,6 @@ export interface MptcpSocketConnectOptions extends TcpSocketConnectOpts, SocketO
   keepAliveInitialDelay?: number;
 }
 
-const SOCKET_OPTIONS = ["mptcp", "receiveBuffer", "sendBuffer", "congestion"] as const;
-
-function socketOptionsOf(...sources: (SocketOptions | undefined)[]): SocketOptions {
-  const result: Record<string, unknown> = {};
-  for (const source of sources) {
-    for (const name of SOCKET_OPTIONS) {
-      if (source?.[name] !== undefined) result[name] = source[name];
-    }
-  }
-  checkSocketOptions(result);
-  return result;
-}
-
 /**
  * A `net.Socket` that connects over MPTCP, and over TCP where MPTCP cannot be had. All else is the runtime's own socket:
  * events, errors, timeouts, backpressure.
@@ -92,11 +81,9 @@ function socketOptionsOf(...sources: (SocketOptions | undefined)[]): SocketOptio
 export class MptcpSocket extends Socket {
   readonly #options: SocketOptions;
   readonly #signal: AbortSignal | undefined;
-  readonly #state: ControlState = { side: "client", wanted: false, wasMultipath: false, fallback: null };
   #dialer: Dialer | null = null;
-
-  /** The connection's MPTCP side: what it became, its subflows, its options. */
-  readonly mptcp: SocketControl = new SocketControl(this, this.#state);
+  #control!: SocketControl;
+  #owner!: ControlOwner;
 
   /**
    * Makes a socket that is not connected yet.
@@ -109,6 +96,18 @@ export class MptcpSocket extends Socket {
     super(options);
     this.#options = socketOptionsOf(options);
     this.#signal = options?.signal;
+    this.#renew(this.#options);
+  }
+
+  /** The connection's MPTCP side: what it became, its subflows, its options. A new one for each call of `connect`. */
+  get mptcp(): SocketControl {
+    return this.#control;
+  }
+
+  #renew(chosen: SocketOptions): Origin {
+    const origin = originOf("client", chosen, null);
+    this.#control = new SocketControl(this, origin, (owner) => this.#owner = owner);
+    return origin;
   }
 
   /**
@@ -143,25 +142,45 @@ export class MptcpSocket extends Socket {
   #dial(options: MptcpSocketConnectOptions, begin: (target: SocketTarget) => void): void {
     const { noDelay, keepAlive, keepAliveInitialDelay, timeout, signal } = options;
     const chosen = socketOptionsOf(this.#options, options);
-    const wanted = chosen.mptcp !== "off";
-    Object.assign(this.#state, { wanted, wasMultipath: false, fallback: null });
+    const origin = this.#renew(chosen);
+    if (chosen.paths === "userspace") this.prependOnceListener("connect", () => this.#owner.begun());
     if (timeout) this.setTimeout(timeout);
     if (noDelay !== undefined) this.setNoDelay(noDelay);
     if (keepAlive !== undefined) this.setKeepAlive(keepAlive, keepAliveInitialDelay);
-    const host = system();
-    this.#dialer = host === null ? null : new Dialer(host, chosen, this.#state);
+    let host: System | null;
+    try {
+      host = system();
+    } catch (error) {
+      // A missing permission, which the runtime's own connect does not throw either.
+      process.nextTick(() => this.destroy(error as Error));
+      return;
+    }
+    this.#dialer = host === null ? null : new Dialer(host, chosen, origin);
     if (host !== null) host.loop.connectSocket(this, options, begin, this.#dialer!);
-    else this.#dialPlain(options, begin, chosen);
+    else this.#dialPlain(options, begin, chosen, origin);
     // The constructor's own signal is listened to already; but connecting has revived a socket that it had destroyed.
     if (signal && (signal !== this.#signal || signal.aborted)) addAbortSignal(signal, this);
   }
 
+  /** Called by the stream machinery, once, when the socket is closed. */
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    // A signal that is aborted already destroys the socket from within its own constructor.
+    if (!(#owner in this)) return super._destroy(error, done);
+    this.#owner.ending();
+    super._destroy(error && (this.#dialer?.explain(error) ?? error), done);
+  }
+
   /** On a host without FFI. */
-  #dialPlain(options: MptcpSocketConnectOptions, begin: (target: SocketTarget) => void, chosen: SocketOptions): void {
+  #dialPlain(
+    options: MptcpSocketConnectOptions,
+    begin: (target: SocketTarget) => void,
+    chosen: SocketOptions,
+    origin: Origin,
+  ): void {
     begin(options);
     if (chosen.mptcp === "off") return;
     const fallback = unsupportedFallback(unsupportedReason() ?? "no FFI");
-    this.#state.fallback = fallback;
+    origin.fallback = fallback;
     if (chosen.mptcp !== "require") return;
     const message = `Cannot make an MPTCP socket: ${fallback.message}`;
     process.nextTick(() => this.destroy(new MptcpError(fallback.code, message, { syscall: "socket" })));
