@@ -19,8 +19,8 @@ import {
 } from "../kernel/netlink.ts";
 
 const SOCK_RAW = 3;
-/** The kernel makes no larger part of a dump than 32 KiB. */
-const DATAGRAM = 1 << 16;
+/** One for all, as a request is answered before the next is made. The kernel makes no larger part of a dump than 32 KiB. */
+const datagram = new Uint8Array(1 << 16);
 /** How often a dump is begun anew when the kernel's list changed meanwhile. */
 const DUMP_TRIES = 5;
 
@@ -37,7 +37,6 @@ export function openNetlink(protocol: number, flags = 0): number {
 
 /** See the module's comment. */
 export class NetlinkSocket implements Disposable {
-  readonly #datagram = new Uint8Array(DATAGRAM);
   #fd: number;
   #sequence = 0;
 
@@ -66,10 +65,10 @@ export class NetlinkSocket implements Disposable {
     check(libc.send(this.#fd, message), "send");
     const reply = new Reply(message);
     while (!reply.done) {
-      const count = libc.recv(this.#fd, this.#datagram);
+      const count = libc.recv(this.#fd, datagram);
       if (count === -EINTR) continue;
       if (count === -EAGAIN) throw new MptcpError("EAGAIN", `Cannot ${what}: the kernel did not answer`, { syscall: what });
-      reply.add(this.#datagram.slice(0, check(count, "recv")));
+      reply.add(datagram.slice(0, check(count, "recv")));
     }
     if (reply.ack.errno !== 0) throw ackError(reply.ack, what, options);
     return reply;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers";
 import { system } from "../ffi/mod.ts";
 import { IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPIDLE } from "../kernel/constants.ts";
 import { MptcpError, type MptcpErrorOptions } from "../kernel/error.ts";
@@ -11,7 +12,7 @@ import type { PathEvent, SubflowClosedEvent } from "../kernel/mptcp_event.ts";
 import type { Addr } from "../kernel/sockaddr.ts";
 import type { AddressIds } from "./address_ids.ts";
 import { mptcpInfo, type Subflow, subflows } from "./connection.ts";
-import { subscribe } from "./event_hub.ts";
+import { drainEvents, subscribe } from "./event_hub.ts";
 import { PathManager } from "./path_manager.ts";
 import { findSubflow } from "./sockets.ts";
 import { isKernelManaged, PRIVILEGE } from "./subflow_control.ts";
@@ -79,18 +80,23 @@ function refusal({ error, resetReason, remote }: SubflowClosedEvent): MptcpError
 class Attempt {
   readonly #fd: () => number;
   readonly #request: SubflowRequest;
+  /** Ids and local ports of the subflows that were there before: not ours, also when their end is told only now. */
   readonly #before: ReadonlySet<number>;
+  readonly #othersPorts: ReadonlySet<number>;
   readonly #settle: (result: Subflow | Error) => void;
   /** The subflow, from the moment that the kernel has begun it. */
   #path: { local: Addr; remote: Addr } | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #answered = 0;
+  #over = false;
 
   constructor(fd: () => number, request: SubflowRequest, settle: (result: Subflow | Error) => void) {
     this.#fd = fd;
     this.#request = request;
     this.#settle = settle;
-    this.#before = new Set(subflows(fd()).map(({ id }) => id));
+    const others = subflows(fd());
+    this.#before = new Set(others.map(({ id }) => id));
+    this.#othersPorts = new Set(others.map(({ local }) => local.port));
   }
 
   /** The row of the subflow, if it is there. */
@@ -104,7 +110,7 @@ class Attempt {
 
   #is({ local, remote }: { local: Addr; remote: Addr }): boolean {
     const mine = this.#path;
-    if (mine === null) return matches(this.#request, { local, remote });
+    if (mine === null) return !this.#othersPorts.has(local.port) && matches(this.#request, { local, remote });
     return local.port === mine.local.port && remote.port === mine.remote.port &&
       sameAddress(local.hostname, mine.local.hostname) && sameAddress(remote.hostname, mine.remote.hostname);
   }
@@ -153,10 +159,14 @@ class Attempt {
     if (known === undefined || known.fullyEstablished || waited > Math.max(CONFIRM_PATIENCE, 3 * rtt)) {
       return this.#settle(row);
     }
-    this.#timer = setTimeout(() => this.#confirm(), Math.max(waited < rtt ? rtt - waited : rtt / 16, 0.25));
+    const pause = waited < rtt ? rtt - waited : rtt / 16;
+    // A timer takes a millisecond at least, which is long where the peer is near.
+    if (pause < 1 && waited < 2) setImmediate(() => this.#over || this.#confirm());
+    else this.#timer = setTimeout(() => this.#confirm(), pause);
   }
 
   stop(): void {
+    this.#over = true;
     clearTimeout(this.#timer);
   }
 }
@@ -305,6 +315,7 @@ export function openSubflow(
     let woken = false;
     const start = () => {
       try {
+        drainEvents(); // of earlier subflows between the same addresses
         undo = begin(paths, fd, ids, request);
         attempt.begun();
         if (request.via === undefined) return;
@@ -325,8 +336,8 @@ export function openSubflow(
       cleanups.push(() => paths.close());
       const events = subscribe(request.token, {
         event(event) {
-          if (undo === null && event.type === "established") return start();
-          attempt.event(event);
+          if (undo !== null || event.type === "closed") attempt.event(event);
+          else if (event.type === "established" && woken) start();
         },
         lost: () => undo === null ? start() : attempt.resync(),
         failed: (error) => settle(error as Error),

@@ -114,11 +114,15 @@ export interface Announcement {
   port?: number;
 }
 
-/** Finds the generic netlink family `mptcp_pm`: its number and its groups, which the kernel gives out when it starts. */
+/** As the kernel gave the numbers out when it started. */
+let known: GenlFamily | undefined;
+
+/** Finds the generic netlink family `mptcp_pm`: its number and its groups. They are asked for once. */
 export function mptcpPmFamily(socket: NetlinkSocket): GenlFamily {
+  if (known !== undefined) return known;
   try {
     const { messages: [message] } = socket.request(encodeGetFamily(MPTCP_PM_NAME), "find mptcp_pm");
-    if (message) return decodeFamily(message);
+    if (message) return known = decodeFamily(message);
   } catch (error) {
     if ((error as { code?: string }).code !== "ENOENT") throw error;
   }
