@@ -64,11 +64,12 @@ export class Dialer implements SocketDialer {
 
   /** The runtime's error of an attempt, with all that there is to say about it. */
   explain(error: Error): Error {
-    const { code, syscall, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
+    const { code, errno, syscall, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
     const { fallback } = this.#origin;
-    if (code === "EOPNOTSUPP" && syscall === "connect" && this.#options.mptcp === "require" && fallback !== null) {
+    // By its number: libuv has another name for it.
+    if (errno === -EOPNOTSUPP && syscall === "connect" && this.#options.mptcp === "require" && fallback !== null) {
       const target = address === undefined ? "" : ` to ${hostPort(address, port ?? 0)}`;
-      return new MptcpError(code, `Cannot connect${target} by MPTCP: ${fallback.message}`, {
+      return new MptcpError("EOPNOTSUPP", `Cannot connect${target} by MPTCP: ${fallback.message}`, {
         syscall,
         address,
         port,
