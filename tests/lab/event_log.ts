@@ -188,6 +188,8 @@ export class EventLog {
       return until(() => {
         const index = events.findIndex(fits);
         return index >= 0 && [index, events[index]!] as const;
+      }).catch(() => {
+        throw new Error(`No ${JSON.stringify(wanted)} among ${events.map((event) => JSON.stringify(event)).join("\n")}`);
       });
     }, { wanted: { type, ...members }, taken: [...this.#taken] });
     this.#taken.add(index);
