@@ -6,6 +6,7 @@
  */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http";
+import { createSecureServer, type ServerHttp2Session } from "node:http2";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { fromNodeError, runtime, type System, unsupportedReason } from "../../ffi/mod.ts";
@@ -64,6 +65,7 @@ class NodeServer {
   readonly #origin: Origin;
   /** All connections, those of TLS also under their encrypted side. */
   readonly #connections = new Set<KnownSocket>();
+  readonly #sessions = new Set<ServerHttp2Session>();
   readonly #webSockets = new OpenSockets();
   #ending = false;
   /** The authority that was seen last, and what became of it: clients of one server agree, mostly. */
@@ -76,10 +78,18 @@ class NodeServer {
     const tls = cert !== undefined && key !== undefined;
     this.#scheme = tls ? "https://" : "http://";
     const options = {
-      requestTimeout: 0, // a large upload takes its time; `headersTimeout` is what keeps half requests from staying
+      requestTimeout: 0, // a large upload takes its time
+      headersTimeout: 60_000, // a head does not
       shouldUpgradeCallback: ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === "websocket",
     };
-    this.server = tls ? createTlsServer({ ...options, cert, key }) : createServer(options);
+    if (!tls) this.server = createServer(options);
+    else if (runtime !== "node") this.server = createTlsServer({ ...options, cert, key });
+    else this.server = createSecureServer({ ...options, cert, key, allowHTTP1: true }) as unknown as Server;
+    this.server.on("session", (session: ServerHttp2Session) => {
+      this.#sessions.add(session);
+      session.once("close", () => this.#sessions.delete(session));
+      if (this.#ending) session.close();
+    });
     this.server.on("request", (message: IncomingMessage, to: ServerResponse) => this.#request(message, to));
     this.server.on("upgrade", (message: IncomingMessage, socket: Socket, head: Uint8Array) => {
       this.#upgrade(message, socket, head);
@@ -94,10 +104,9 @@ class NodeServer {
 
   #request(message: IncomingMessage, to: ServerResponse): void {
     const { socket } = message;
-    (socket as KnownSocket)[CURRENT] = to;
-    if (this.#ending) to.shouldKeepAlive = false;
+    if (message.httpVersionMajor === 1) (socket as KnownSocket)[CURRENT] = to;
     const request = this.#requestOf(message, to);
-    if (request === null) return void to.writeHead(400, { connection: "close" }).end();
+    if (request === null) return this.#send(new Response(null, { status: 400 }), to);
     const response = this.#answers.answer(request, new ServeInfo(this.#origin, request, socket));
     if (response instanceof Promise) response.then((response) => this.#send(response, to));
     else this.#send(response, to);
@@ -177,7 +186,8 @@ class NodeServer {
     this.#ending = true;
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
     await this.#webSockets.gone();
-    await Promise.all([...this.#connections].map(answered));
+    const sessions = [...this.#sessions].map((session) => new Promise<void>((resolve) => session.close(resolve)));
+    await Promise.all([...sessions, ...[...this.#connections].map(answered)]);
     this.#cut();
     await closed;
   }

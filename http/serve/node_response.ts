@@ -76,15 +76,29 @@ function without(headers: string[], unwanted: string): string[] {
 }
 
 function writeHead(to: ServerResponse, status: number, statusText: string, headers: string[]): void {
-  let list = without(headers, "transfer-encoding");
+  const list = without(headers, "transfer-encoding");
   if (to.req.httpVersionMajor > 1) {
-    list = list.filter((_, at) => !HTTP1_ONLY.has(list[at & ~1]!.toLowerCase()));
-    to.writeHead(status, list as unknown as Record<string, string>);
+    to.writeHead(status, http2Headers(list));
   } else if (statusText === "") {
     to.writeHead(status, list);
   } else {
     to.writeHead(status, statusText, list);
   }
+}
+
+/** As `node:http2` wants them: names in lower case, the values of one name together. */
+function http2Headers(list: readonly string[]): Record<string, string[]> {
+  const headers: Record<string, string[]> = {};
+  for (let index = 0; index < list.length; index += 2) {
+    const name = list[index]!.toLowerCase();
+    if (!HTTP1_ONLY.has(name)) (headers[name] ??= []).push(list[index + 1]!);
+  }
+  return headers;
+}
+
+/** Whether nobody takes the response any longer. */
+function isGone(to: ServerResponse): boolean {
+  return to.destroyed || ((to as { stream?: { destroyed: boolean } }).stream?.destroyed ?? false);
 }
 
 /** Whatever comes first: the result, or the end of some microtasks. */
@@ -107,7 +121,7 @@ async function sendStream(
   const gone = () => void reader.cancel(new DOMException("The client closed the connection", "AbortError")).catch(() => {});
   to.once("close", gone);
   try {
-    if (to.destroyed) return gone();
+    if (isGone(to)) return gone();
     let reading = reader.read();
     let chunk = await soon(reading);
     if (chunk !== null) {
@@ -147,7 +161,7 @@ function checkChunk(chunk: unknown): Uint8Array {
 /** Writes a chunk, and waits until there is room for the next. */
 function write(to: ServerResponse, chunk: unknown): void | Promise<void> {
   const bytes = checkChunk(chunk);
-  if (bytes.length === 0 || to.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)) || to.destroyed) return;
+  if (bytes.length === 0 || to.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)) || isGone(to)) return;
   return new Promise((resolve) => {
     const done = () => {
       to.off("drain", done).off("close", done);
