@@ -78,7 +78,8 @@ export interface EndpointInit extends Partial<EndpointFlags> {
   /** IPv4 or IPv6, without a zone. */
   address: string;
   /**
-   * Announce this port too, 1 to 65535; the kernel listens there. Only with `signal`, and not with `subflow`.
+   * Announce this port too, 1 to 65535; the kernel listens there. Only with `signal`, and not with `subflow`. With an IPv6
+   * address only connections without TCP timestamps can tell their peers: else there is no room for it in a packet.
    *
    * @default {undefined} the connection's own port
    */

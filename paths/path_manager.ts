@@ -107,7 +107,9 @@ export interface Announcement {
   /** The id of that address in this connection, 1 to 255. */
   id: number;
   /**
-   * The port of a listener that is bound to this very address: one that is bound to all takes no subflow.
+   * The port of a listener that is bound to this very address: one that is bound to all takes no subflow. With an IPv6
+   * address it needs `net.ipv4.tcp_timestamps` to be 0 before the connection is made: else there is no room for it in a
+   * packet, and the kernel announces nothing.
    *
    * @default {undefined} the connection's own
    */
@@ -266,7 +268,8 @@ export class PathManager implements Disposable {
   }
 
   /**
-   * Sets limits, as `ip mptcp limits set`; one that is not given stays. They count for connections to come.
+   * Sets limits, as `ip mptcp limits set`; one that is not given stays. Live connections heed `subflows` from the next
+   * subflow on; whether they accept announced addresses at all was settled when they began.
    *
    * @throws {MptcpError} `EINVAL`, for more than the kernel allows (8 on Linux 6.18).
    */
@@ -304,7 +307,7 @@ export class PathManager implements Disposable {
 
   /**
    * Closes a subflow of a connection under the userspace path manager; the connection outlives even its last one for a while
-   * (`net.mptcp.close_timeout`).
+   * (`net.mptcp.close_timeout`). The kernel then forgets the id of the local address, so withdraw what was announced before.
    *
    * @throws {MptcpError} `ESRCH` "subflow not found", `EINVAL` "invalid token" or "userspace PM not selected".
    */
@@ -331,7 +334,12 @@ export class PathManager implements Disposable {
     this.#command(encodeAnnounce(this.#family, token, { address, id, port }), "announce an address");
   }
 
-  /** Withdraws an address from the peer of a connection under the userspace path manager (REMOVE_ADDR). */
+  /**
+   * Withdraws an address from the peer of a connection under the userspace path manager (REMOVE_ADDR); the peer closes its
+   * subflows. Id 0 is the initial subflow's address.
+   *
+   * @throws {MptcpError} `EINVAL` "invalid token", or when no address has that id.
+   */
   withdraw(announced: { token: number; id: number }): void {
     checkObject("announced", announced);
     const { token, id } = announced;
