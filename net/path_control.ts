@@ -14,7 +14,7 @@ import { listenToEvents, type Subscription } from "../paths/event_hub.ts";
 import { openSubflow } from "../paths/open_subflow.ts";
 import { defaultMode, type PathManagerMode } from "../paths/path_manager_mode.ts";
 import { getSocketOption, setSocketOption } from "../paths/socket_options.ts";
-import { closeSubflow, setSubflowBackup } from "../paths/subflow_control.ts";
+import { closeSubflow, setSubflowBackup, subflowGone } from "../paths/subflow_control.ts";
 import { closedError } from "./byte_io.ts";
 import { type ConnEvents, EventFeeds } from "./conn_events.ts";
 import { withDeadline } from "./deadline.ts";
@@ -234,14 +234,18 @@ export abstract class PathControl {
 
   /**
    * Closes one subflow of this connection, which goes on over the others. Needs CAP_NET_ADMIN over the network namespace.
-   * Under the kernel's path manager the peer sees a reset of that path, and the kernel does not open it anew.
+   * Under the kernel's path manager the peer sees a reset of that path, and the kernel does not open it anew. It is done when
+   * the subflow is gone; over a path that is dead that may take long, and is waited for a second only.
    *
    * @param id `Subflow.id`
    * @throws {MptcpError} `EINVAL` for an id that no live subflow has, `EPERM` without the privilege, `EOPNOTSUPP` when the
    * connection is plain TCP.
    */
   closeSubflow(id: number): Promise<void> {
-    return this.#attempt(() => closeSubflow(this.#descriptor("close the subflow"), id));
+    return this.#attempt(async () => {
+      closeSubflow(this.#descriptor("close the subflow"), id);
+      await subflowGone(() => this.fd, id);
+    });
   }
 
   /**

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers";
 import { MptcpError } from "../kernel/error.ts";
 import { encodeDestroyTcp } from "../kernel/inet_diag.ts";
 import { commandAddress } from "../kernel/mptcp_pm_address.ts";
@@ -40,6 +41,18 @@ export function isKernelManaged(error: unknown): boolean {
 function endsOf({ local, remote }: Subflow, family: 4 | 6): { local: SubflowEnd; remote: SubflowEnd } {
   const end = ({ hostname, port }: Addr) => ({ address: commandAddress(hostname.replace(/%.*/, ""), family), port });
   return { local: end(local), remote: end(remote) };
+}
+
+/** How long a path may take for its FIN, ms; a dead one takes longer, and is not waited for. */
+const GONE_PATIENCE = 1000;
+
+/** Waits until a subflow is gone from the connection: its FIN takes a round trip. No event tells. */
+export async function subflowGone(fd: () => number, id: number): Promise<void> {
+  const deadline = performance.now() + GONE_PATIENCE;
+  const isThere = () => fd() >= 0 && subflows(fd()).some((each) => each.id === id);
+  for (let pause = 0; isThere() && performance.now() < deadline; pause = Math.min(pause + 1, 20)) {
+    await new Promise<void>((resolve) => pause === 0 ? setImmediate(resolve) : setTimeout(resolve, pause));
+  }
 }
 
 /** What to do without the privilege. */
