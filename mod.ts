@@ -25,7 +25,18 @@ export type { Endpoint, EndpointFlags, EndpointInit, EndpointKey, Limits, Subflo
 export type { Addr } from "./kernel/sockaddr.ts";
 export type { TcpInfo } from "./kernel/tcp_info.ts";
 export { Conn } from "./net/conn.ts";
-export type * from "./net/conn_events.ts";
+export type {
+  AddressAnnounced,
+  AddressWithdrawn,
+  ConnectionClosed,
+  ConnEvent,
+  ConnEvents,
+  ConnSubflowEvent,
+  FellBack,
+  SubflowClosed,
+  SubflowOpened,
+  SubflowPriorityChanged,
+} from "./net/conn_events.ts";
 export { connect } from "./net/connect.ts";
 export { diagnose, type DiagnoseOptions, type Diagnosis } from "./net/diagnose.ts";
 export type { Fallback } from "./net/fallback.ts";

@@ -83,6 +83,7 @@ export class Conn extends PathControl implements Disposable, AsyncDisposable {
     return this.#closed || system() === null ? -1 : this.#control.fd;
   }
 
+  /** Whether it is open, also where there is no descriptor to tell. */
   protected override get isOpen(): boolean {
     return !this.#closed;
   }

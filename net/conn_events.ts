@@ -112,7 +112,9 @@ export interface ConnEvents extends AsyncIterableIterator<ConnEvent> {
 export interface Watched {
   /** The local token, `null` when it is plain TCP. */
   readonly token: number | null;
+  /** The live subflows. */
   subflows(): Subflow[];
+  /** Why it is plain TCP; `null` while it is not. */
   fallback(): Fallback | null;
 }
 

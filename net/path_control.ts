@@ -12,7 +12,7 @@ import * as kernel from "../paths/connection.ts";
 import type { Subflow } from "../paths/connection.ts";
 import { listenToEvents, type Subscription } from "../paths/event_hub.ts";
 import { openSubflow } from "../paths/open_subflow.ts";
-import { defaultMode, type PathManagerMode } from "../paths/path_manager_mode.ts";
+import { defaultMode } from "../paths/path_manager_mode.ts";
 import { getSocketOption, setSocketOption } from "../paths/socket_options.ts";
 import { closeSubflow, setSubflowBackup, subflowGone } from "../paths/subflow_control.ts";
 import { closedError } from "./byte_io.ts";
@@ -33,7 +33,7 @@ export interface Origin {
   /** Whether it came out of the handshake as MPTCP; `null` before anybody has asked. */
   wasMultipath: boolean | null;
   /** Who manages its paths; `null` where nobody asked for anything: as the host said when the socket was made. */
-  paths: PathManagerMode | null;
+  paths: "kernel" | "userspace" | null;
 }
 
 /** Where a connection comes from, when it is new. */
@@ -41,7 +41,7 @@ export function originOf(
   side: Origin["side"],
   options: SocketOptions | undefined,
   refused: Fallback | null,
-  paths: PathManagerMode | null = options?.paths ?? null,
+  paths: Origin["paths"] = options?.paths ?? null,
 ): Origin {
   return { side, wanted: options?.mptcp !== "off", fallback: refused, wasMultipath: null, paths };
 }
@@ -61,7 +61,11 @@ export abstract class PathControl {
   #listening: Subscription | null = null;
   #lastWords: LastWords | null = null;
 
-  /** @param origin Where the connection comes from; kept, and completed as more is known. */
+  /**
+   * Connections are made by `connect`, `Listener.accept` and the like.
+   *
+   * @param origin Where the connection comes from; kept, and completed as more is known.
+   */
   constructor(origin: Origin) {
     this.#origin = origin;
   }
