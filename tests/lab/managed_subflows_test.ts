@@ -1,5 +1,5 @@
 import { describe, it } from "node:test";
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { NewSubflow, SubflowClosedEvent, SubflowEstablishedEvent } from "../../mod.ts";
 import { addressOf, labNeeds } from "../lab.ts";
 import { assertFails } from "./assert_fails.ts";
@@ -7,7 +7,7 @@ import { endpoint } from "./endpoint_host.ts";
 import { compareSubflows, echo, type End, type Ends, mirrored, openEnds, type Place } from "./ends.ts";
 import { assertCounted, nstat } from "./nstat.ts";
 import { call } from "./path_calls.ts";
-import type { Agent } from "./remote.ts";
+import { type Agent, RemoteError } from "./remote.ts";
 
 const skip = labNeeds("python3", "ss", "nstat");
 
@@ -255,6 +255,35 @@ describe("PathManager.createSubflow() and destroySubflow()", { skip }, () => {
     });
     const [third] = await compareSubflows(ends, 1);
     assertEquals([third!.local.address, third!.localId], [addressOf("client", 1), 9]);
+    await echo(ends);
+    await compareAllEvents(ends);
+  });
+
+  it("under id 0 anew, once the initial one is gone, from its address and no other", async () => {
+    await using ends = await openEnds();
+    const { client, port, localPort } = ends;
+    const plan: Plan = { from: "client", local: near, remote: far, remotePort: port, localId: 3, families: [4, 4] };
+    await make(ends, plan);
+    await call(client.agent, "destroySubflow", {
+      token: client.token,
+      local: { address: addressOf("client", 1), port: localPort },
+      remote: { address: addressOf("server", 1), port },
+    });
+    for (const { events } of [client, ends.server]) await events.take("subflowClosed", { localId: 0, remoteId: 0 });
+    await compareSubflows(ends, 1);
+    const create = (localAddress: string) =>
+      call(client.agent, "createSubflow", {
+        token: client.token,
+        localAddress,
+        localId: 0,
+        remoteAddress: addressOf("server", 1),
+        remotePort: port,
+      });
+    const error = await assertRejects(() => create(near), RemoteError, "Cannot use localId 0 for");
+    assertEquals(error.name, "RangeError");
+    await create(addressOf("client", 1));
+    const [, again] = await compareSubflows(ends, 2);
+    assertEquals([again!.local.address, again!.localId, again!.remoteId], [addressOf("client", 1), 0, 0]);
     await echo(ends);
     await compareAllEvents(ends);
   });
