@@ -185,7 +185,7 @@ function handshake(
 }
 
 /** The runtimes' TLS errors, with the code that they have and a hint for the common ones. */
-function tlsError(error: unknown): MptcpError {
+export function tlsError(error: unknown): MptcpError {
   const { code = "EPROTO", message = String(error) } = error as { code?: string; message?: string };
   let hint: string | undefined;
   if (/self.?signed|UNABLE_TO_(VERIFY|GET_ISSUER)|UnknownIssuer|unknown ca/i.test(`${code} ${message}`)) {
@@ -220,6 +220,34 @@ function trusting(caCerts: readonly string[], cert: string | undefined, key: str
 }
 
 /**
+ * Lets a connected channel go on by TLS, as its client.
+ *
+ * @param settings Of `tls.connect`.
+ * @param signal Ends the handshake.
+ * @param made Called with the runtime's TLS socket, before the handshake.
+ * @throws When the handshake fails, as `connectTls`; the channel is closed then.
+ */
+export async function secure(
+  channel: Channel,
+  origin: Origin,
+  settings: ConnectionOptions,
+  signal: AbortSignal,
+  made: (tls: TLSSocket) => void = () => {},
+): Promise<TlsConn> {
+  const ground = groundOf(channel);
+  try {
+    // `allowHalfOpen` is documented, though the type lacks it.
+    const tls = connectTlsSocket({ ...settings, socket: ground.socket, allowHalfOpen: true } as ConnectionOptions);
+    made(tls);
+    const secured = await handshake(tls, "secureConnect", ground, channel, signal);
+    return new TlsConn(secured, origin, channel, protocolOf(tls));
+  } catch (error) {
+    channel.close();
+    throw error;
+  }
+}
+
+/**
  * Connects to a server by TLS over MPTCP. The certificate is verified.
  *
  * @throws {MptcpError} As `connect` does; and with the runtime's code (such as `"DEPTH_ZERO_SELF_SIGNED_CERT"`) when the
@@ -235,25 +263,14 @@ export async function connectTls(options: ConnectTlsOptions): Promise<TlsConn> {
     if (value !== undefined && typeof value !== "string") throw new TypeError(`Cannot use ${name}: it must be a string`);
   }
   return await withDeadline(options, connectingTo(options), async (signal) => {
+    const settings = {
+      host: hostname,
+      secureContext: trusting(caCerts, cert, key),
+      ...(serverName === "" ? {} : { servername: serverName }),
+      ...(alpnProtocols.length === 0 ? {} : { ALPNProtocols: alpnProtocols }),
+    };
     const { channel, origin } = await dial(options, signal);
-    const ground = groundOf(channel);
-    try {
-      // `allowHalfOpen` is documented, though the type lacks it.
-      const settings: ConnectionOptions & { allowHalfOpen: boolean } = {
-        socket: ground.socket,
-        host: hostname,
-        secureContext: trusting(caCerts, cert, key),
-        allowHalfOpen: true,
-        ...(serverName === "" ? {} : { servername: serverName }),
-        ...(alpnProtocols.length === 0 ? {} : { ALPNProtocols: alpnProtocols }),
-      };
-      const tls = connectTlsSocket(settings);
-      const secured = await handshake(tls, "secureConnect", ground, channel, signal);
-      return new TlsConn(secured, origin, channel, protocolOf(tls));
-    } catch (error) {
-      channel.close();
-      throw error;
-    }
+    return await secure(channel, origin, settings, signal);
   });
 }
 
