@@ -54,10 +54,18 @@ const ESTABLISHED: Readonly<Record<string, string>> = {
 };
 
 let last: Readonly<Record<string, number>> | undefined;
+let lastAt = 0;
+/** An older reading would blame what happened to others long ago, ms. */
+const FRESH = 1000;
 
-/** Takes the first reading, so that a later one has something to be compared with. Costs one small file, once. */
+/** Takes a reading, so that a later one has something to be compared with. Costs one small file, once a second at most. */
 export function watchCounters(): void {
-  last ??= counters();
+  if (last === undefined || performance.now() - lastAt > FRESH) read();
+}
+
+function read(): Readonly<Record<string, number>> {
+  lastAt = performance.now();
+  return last = counters();
 }
 
 /**
@@ -77,9 +85,9 @@ export function grown(
 }
 
 function why(phase: "handshake" | "established", causes: Readonly<Record<string, string>>): Fallback {
-  const now = counters();
-  const code = last ? grown(causes, last, now) : null;
-  last = now;
+  const before = last;
+  const now = read();
+  const code = before ? grown(causes, before, now) : null;
   if (code !== null) return { phase, code, message: causes[code]! };
   const message = phase === "handshake"
     ? "the peer or something on the way did not answer with MPTCP"

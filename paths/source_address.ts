@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Libc, system } from "../ffi/mod.ts";
+import { system } from "../ffi/mod.ts";
 import { AF_INET, AF_INET6, SO_BINDTOIFINDEX, SOCK_CLOEXEC, SOCK_DGRAM, SOL_SOCKET } from "../kernel/constants.ts";
 import { check } from "../kernel/error.ts";
 import { parseIPv4 } from "../kernel/ip.ts";

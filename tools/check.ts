@@ -8,7 +8,12 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import process from "node:process";
 
-const { exports } = JSON.parse(readFileSync("deno.json", "utf8")) as { exports: Record<string, string> };
+const { exports, publish: { include } } = JSON.parse(readFileSync("deno.json", "utf8")) as {
+  exports: Record<string, string>;
+  publish: { include: string[] };
+};
+/** The sources that are published. */
+const PUBLISHED = include.filter((path) => path.endsWith(".ts") || (path.endsWith("/") && path !== "docs/"));
 const entryPoints = Object.values(exports);
 /** Where JSR cannot be reached, `@std` is our own stand-in; for the types that makes no difference. */
 const OFFLINE = "--import-map=tests/offline/import_map.json";
@@ -18,7 +23,7 @@ const CHECKS: readonly (readonly [name: string, ...command: string[]])[] = [
   ["lint", "deno", "lint", "--quiet"],
   ["types", "deno", "check", "--quiet", OFFLINE, "."],
   ["documentation", "deno", "doc", "--lint", "--quiet", ...entryPoints],
-  ["examples", "deno", "test", "-A", "--quiet", "--doc", OFFLINE, "mod.ts", "kernel", "ffi", "paths", "net", "README.md"],
+  ["examples", "deno", "test", "-A", "--quiet", "--doc", OFFLINE, ...PUBLISHED, "README.md"],
   ["publishing", "deno", "publish", "--dry-run", "--allow-dirty", "--quiet"],
 ];
 

@@ -143,7 +143,7 @@ describe("openSubflow", { skip }, () => {
     await using lab = await Lab.open({ endpoints: false });
     const { client, server } = await managed(lab, { listen: { paths: "userspace" } });
     const localAddress = addressOf("client", 2);
-    const port = await client.run(async ({ here, listen, PathManager }, address) => {
+    const port = await client.run(({ here, listen, PathManager }, address) => {
       here.listener = listen({ hostname: address, port: 0, paths: "userspace" });
       using paths = PathManager.open();
       paths.announce({ token: here.conn.token!, address, id: 3, port: here.listener.addr.port });

@@ -24,7 +24,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The npm packages that an entry point outside of the core may import. */
-const PACKAGES: Readonly<Record<string, readonly string[]>> = { http: ["undici"], ftp: ["basic-ftp"] };
+const PACKAGES: Readonly<Record<string, readonly string[]>> = { http: ["undici", "ws"], ftp: ["basic-ftp"] };
 
 const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
 const json = (path: string) => JSON.parse(read(path));
