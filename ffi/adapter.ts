@@ -138,8 +138,12 @@ export interface EventLoop {
    * @param begin The socket's own `connect`. It throws what it throws of wrong options.
    */
   connectSocket(socket: Socket, target: SocketTarget, begin: (target: SocketTarget) => void, dialer: SocketDialer): void;
-  /** The descriptor that a `net.Socket` stands on, for one synchronous stretch; -1 when there is none. */
-  descriptorOf(socket: Socket): number;
+  /**
+   * The descriptor that a `net.Socket` stands on, for one synchronous stretch; -1 when there is none.
+   *
+   * @param ending Asked from within `_destroy`, just before the descriptor is closed. @default {false}
+   */
+  descriptorOf(socket: Socket, ending?: boolean): number;
   /** Takes over a listening descriptor; it owns `fd` from the call on. */
   listen(fd: number, backlog: number, owner: AcceptorOwner): Acceptor;
   /** Watches a non-blocking socket of datagrams, such as netlink; it owns `fd` from the call on. */

@@ -544,8 +544,8 @@ class BunLoop implements EventLoop {
     attempts.start(host && isIP(host) ? null : asked);
   }
 
-  descriptorOf(socket: Socket): number {
-    const handle = socket.destroyed ? null : bunSocket(socket)._handle;
+  descriptorOf(socket: Socket, ending = false): number {
+    const handle = socket.destroyed && !ending ? null : bunSocket(socket)._handle;
     return handle?.fd ?? -1;
   }
 

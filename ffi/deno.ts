@@ -4,6 +4,7 @@
  * @module
  */
 import type { Socket } from "node:net";
+import { setImmediate } from "node:timers";
 import { EPOLLIN, EPOLLOUT, SO_COOKIE, SO_ERROR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_SOCKET } from "../kernel/constants.ts";
 import { EAGAIN, ECANCELED, EINPROGRESS, EISCONN } from "../kernel/errno.ts";
 import { systemError } from "../kernel/error.ts";
@@ -78,6 +79,11 @@ function nameOf(libc: Libc, fd: number, name: SocketName): number {
   const { hostname, port } = decodeSockaddr(bytes, 0, length)!;
   Object.assign(name, { address: hostname, port, family: hostname.includes(":") ? "IPv6" : "IPv4" });
   return 0;
+}
+
+/** A connect that is done at once is told as late as others: who has waited for microtasks alone must not miss it. */
+function nextTurn(result: number): Promise<number> {
+  return new Promise((resolve) => setImmediate(() => resolve(result)));
 }
 
 class DenoLoop implements EventLoop {
@@ -162,7 +168,7 @@ class DenoLoop implements EventLoop {
       const sockaddr = dialer.sockaddr(address, port);
       if (typeof sockaddr === "number") return sockaddr;
       const begun = libc.connect(fd, sockaddr);
-      const ended = begun === -EINPROGRESS ? this.#connected(fd, ref) : Promise.resolve(begun);
+      const ended = begun === -EINPROGRESS ? this.#connected(fd, ref) : nextTurn(begun);
       ended.then((status) => {
         if (fd < 0) return; // closed meanwhile
         const result = status || dialer.connected(fd) || native.open.call(handle, fd);
@@ -198,8 +204,8 @@ class DenoLoop implements EventLoop {
     };
   }
 
-  descriptorOf(socket: Socket): number {
-    const handle = socket.destroyed ? null : handleOf(socket);
+  descriptorOf(socket: Socket, ending = false): number {
+    const handle = socket.destroyed && !ending ? null : handleOf(socket);
     if (handle === null) return -1;
     const known = descriptors.get(handle);
     if (known !== undefined) return known;

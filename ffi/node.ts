@@ -180,8 +180,8 @@ class NodeLoop implements EventLoop {
     };
   }
 
-  descriptorOf(socket: Socket): number {
-    return socket.destroyed ? -1 : handleOf(socket)?.fd ?? -1;
+  descriptorOf(socket: Socket, ending = false): number {
+    return socket.destroyed && !ending ? -1 : handleOf(socket)?.fd ?? -1;
   }
 
   listen(fd: number, backlog: number, owner: AcceptorOwner): Acceptor {

@@ -22,14 +22,16 @@ export interface ControlOwner {
 /**
  * The MPTCP side of a socket: the part of `Conn` that is about paths and not about bytes.
  *
- * Before the socket is connected `fd` is -1 and the calls throw an `MptcpError` with code `"EBADF"`. After it is closed
- * `isMultipath()`, `info()` and `subflows()` say what they would have said last.
+ * Before the socket is connected `fd` is -1 and the calls throw an `MptcpError` with code `"EBADF"`. After an
+ * `MptcpSocket` is closed `isMultipath()`, `info()` and `subflows()` say what they would have said last; on Bun, which closes
+ * the descriptor by itself when both sides have ended, only if it was destroyed before that.
  */
 export class SocketControl extends PathControl {
   readonly #socket: Socket;
   #local: Addr | null = null;
   #remote: Addr | null = null;
   #watching = false;
+  #ending = false;
 
   /**
    * Sockets have one as `socket.mptcp`, or by `mptcpOf(socket)`.
@@ -45,14 +47,21 @@ export class SocketControl extends PathControl {
         this.begun();
       },
       ending: () => {
-        if (this.fd >= 0) this.keepLastWords();
+        this.#ending = true;
+        try {
+          if (this.fd >= 0) this.keepLastWords();
+        } catch {
+          // a kernel that does not answer any more
+        }
+        this.#ending = false;
       },
     });
   }
 
   /** The descriptor; -1 while not connected, and on hosts without FFI. It stays the socket's: do not close it. */
   override get fd(): number {
-    return this.#socket.connecting ? -1 : system()?.loop.descriptorOf(this.#socket) ?? -1;
+    if (this.#socket.connecting) return -1;
+    return system()?.loop.descriptorOf(this.#socket, this.#ending) ?? -1;
   }
 
   protected override get isOpen(): boolean {

@@ -132,6 +132,7 @@ export class MptcpSocket extends Socket {
     const { options, listener } = connectArguments<SocketConnectOpts & { fd?: number }>(args);
     const begin = (target: SocketConnectOpts) => void super.connect(target, listener);
     if ("path" in options && options.path || options.fd !== undefined) {
+      this.#dialer = null;
       begin(options);
       return this;
     }
@@ -166,8 +167,9 @@ export class MptcpSocket extends Socket {
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     // A signal that is aborted already destroys the socket from within its own constructor.
     if (!(#owner in this)) return super._destroy(error, done);
-    this.#owner.ending();
-    super._destroy(error && (this.#dialer?.explain(error) ?? error), done);
+    const dialer = this.#dialer;
+    if (dialer !== null) this.#owner.ending();
+    super._destroy(error && (dialer?.explain(error) ?? error), done);
   }
 
   /** On a host without FFI. */
