@@ -2,6 +2,7 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe, it } from "node:test";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
+import { rootlessNeeds } from "../needs.ts";
 import { managed } from "./managed.ts";
 import { Agent, RemoteError } from "./remote.ts";
 import { withReadOnlySysctls } from "./unprivileged.ts";
@@ -145,5 +146,22 @@ describe("paths", { skip }, () => {
     assertStringIncludes((await assertRejects(() => listening, RemoteError)).message, "userspace path manager");
     const wrong = client.run(({ connect }, port) => connect({ port, paths: "mine" as "kernel" }).then(() => null), port);
     assertEquals((await assertRejects(() => wrong, RemoteError)).name, "TypeError");
+  });
+
+  it("needs no root where user namespaces are to be had", { skip: rootlessNeeds() }, async () => {
+    await using lab = await Lab.open({ endpoints: false, rootless: true });
+    const { client, server } = await managed(lab, { listen: { paths: "userspace" } });
+    const seen = await client.run(async ({ here: { conn } }, to) => {
+      const events = conn.events();
+      const { id } = await conn.openSubflow(to);
+      await conn.setSubflowBackup(id, true);
+      await conn.closeSubflow(id);
+      conn.close();
+      const types = [];
+      for await (const { type } of events) types.push(type);
+      return [conn.fd, events.source, ...types];
+    }, { remoteAddress: addressOf("server", 2) });
+    assertEquals(seen, [-1, "netlink", "subflowOpened", "subflowPriority", "subflowClosed", "closed"]);
+    assertEquals(await server.run(({ here }) => here.conn.fd >= -1), true);
   });
 });
