@@ -4,20 +4,15 @@
  * @module
  */
 import { type Dispatcher, fetch as undiciFetch } from "undici/index.js";
+import type { Readable } from "node:stream";
 import { clearTimeout, setTimeout } from "node:timers";
-import { runtime } from "../../ffi/mod.ts";
 import type { Connection } from "./connection.ts";
 import { Home } from "./dispatcher.ts";
 import { Exchange, type ExchangeOwner } from "./exchange.ts";
-import { prepare } from "./input.ts";
+import { prepare, type Prepared } from "./input.ts";
 import { checkTimeout, type ConnectionOptions, connectionOptions, type FetchOptions } from "./options.ts";
 import { type FetchResponse, responseOf } from "./response.ts";
-
-/**
- * Whether a small body that is at hand as a whole goes to the runtime's `Response` as bytes, in place of undici's stream. On
- * Bun that takes a quarter off a small request's CPU; Deno gains nothing, and Node's `Response` makes a stream of its own.
- */
-const WHOLE = runtime === "bun";
+import { StoppableBody, type Upload } from "./upload.ts";
 
 /** Sets of options that are remembered though they have no connection. */
 const HOMES = 64;
@@ -26,6 +21,8 @@ const HOMES = 64;
 class Call implements ExchangeOwner {
   readonly #home: Home;
   readonly #timeout: number | undefined;
+  readonly #upload: Upload | null;
+  #body: StoppableBody | null = null;
   #abort: AbortController | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #exchange: Exchange | null = null;
@@ -33,15 +30,13 @@ class Call implements ExchangeOwner {
   /** What the last response came by. */
   connection: Connection | null = null;
   readonly strict: boolean;
-  readonly likesWhole: boolean;
 
-  constructor(home: Home, timeout: number | undefined, signal: AbortSignal | null | undefined) {
+  constructor(home: Home, timeout: number | undefined, { init: { signal }, upload }: Prepared) {
     this.#home = home;
+    this.#upload = upload;
     this.#timeout = timeout === undefined ? undefined : Math.min(timeout, 2 ** 31 - 1);
     this.#signal = signal ?? null;
     this.strict = home.options.mptcp === "require";
-    // By the standard an abort fails a body that was not read yet: where there is a signal the body stays undici's.
-    this.likesWhole = WHOLE && this.#signal === null;
   }
 
   /** Follows the caller's signal and the timeout, until `headersCame`. */
@@ -56,11 +51,6 @@ class Call implements ExchangeOwner {
     return this.#signal;
   }
 
-  /** See `Exchange.takeWhole`. */
-  takeWhole(): Uint8Array | null {
-    return this.#exchange?.takeWhole() ?? null;
-  }
-
   /** From now on undici watches the time. */
   headersCame(): void {
     if (this.#timer) clearTimeout(this.#timer);
@@ -68,7 +58,10 @@ class Call implements ExchangeOwner {
     this.#signal?.removeEventListener("abort", this.#abandon);
   }
 
-  readonly #abandon = (): void => this.#exchange?.abandon();
+  readonly #abandon = (): void => {
+    this.failed(this.#signal?.reason);
+    this.#exchange?.abandon();
+  };
 
   #expire(what: string): DOMException {
     const reason = new DOMException(`Cannot fetch: ${what} in ${this.#timeout} ms`, "TimeoutError");
@@ -80,12 +73,20 @@ class Call implements ExchangeOwner {
   dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
     const origin = `${options.origin}`;
     const exchange = this.#exchange = new Exchange(this, handler, origin);
+    const { body } = options as { body?: AsyncIterable<unknown> | null };
+    this.#body = body ? new StoppableBody(body) : null;
+    if (this.#body !== null) options.body = this.#body as unknown as Readable;
     if (this.#timeout !== undefined) Object.assign(options, { headersTimeout: 0, bodyTimeout: this.#timeout });
     return this.#home.dispatch(options, exchange, origin);
   }
 
   carriedBy(connection: Connection | null): void {
     this.connection = connection;
+  }
+
+  failed(reason: unknown): void {
+    this.#body?.stop();
+    this.#upload?.stop(reason);
   }
 
   progressed(): void {
@@ -119,13 +120,14 @@ export class FetchClient {
     const home = this.#homeOf(init);
     let prepared = prepare(input, init);
     if (prepared instanceof Promise) prepared = await prepared;
-    const call = new Call(home, init?.timeout, prepared.init.signal);
+    const call = new Call(home, init?.timeout, prepared);
     const signal = call.watch();
     try {
       const dispatcher = call as unknown as Dispatcher;
       const inner = await undiciFetch(prepared.url, { ...prepared.init, signal, dispatcher });
-      return responseOf(inner, call.connection, call.takeWhole());
+      return responseOf(inner, call.connection);
     } catch (error) {
+      call.failed(error);
       throw missingPermission(error);
     } finally {
       call.headersCame();

@@ -3,23 +3,13 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
+import type { Buffer } from "node:buffer";
 import type { Dispatcher } from "undici/index.js";
 import { MptcpError } from "../../kernel/error.ts";
 import type { Connection } from "./connection.ts";
 import { explain } from "./explain.ts";
 
 type Handler = Required<Dispatcher.DispatchHandler>;
-
-/** A body up to this size that came with its headers is taken as it is. */
-const SMALL = 1 << 16;
-
-/** How a body comes that is small and not encoded: first `pieces`, then, if all came at once, `ended`. */
-interface SmallBody {
-  pieces: Buffer[];
-  size: number;
-  ended: boolean;
-}
 
 /** The connection that an exchange was given to, which may still have to be made. */
 export interface Carrier {
@@ -35,12 +25,12 @@ export interface Carrier {
 export interface ExchangeOwner {
   /** Whether plain TCP will not do. */
   readonly strict: boolean;
-  /** Whether it has a use for a body that came with its headers, see `Exchange.takeWhole`. */
-  readonly likesWhole: boolean;
   /** The response that begins comes by this connection. */
   carriedBy(connection: Connection | null): void;
   /** A piece of the request's body is out. */
   progressed(): void;
+  /** The exchange has failed; the request's body is no longer needed. */
+  failed(reason: unknown): void;
   /** The response's body has not gone on for as long as the call allows; what to fail it with. */
   stalled(error: Error): Error;
 }
@@ -53,7 +43,6 @@ export class Exchange implements Dispatcher.DispatchHandler {
   readonly #handler: Handler;
   readonly #origin: string;
   #begun = false;
-  #small: SmallBody | null = null;
   /** Set when undici has chosen a connection. */
   carrier: Carrier | null = null;
 
@@ -70,14 +59,6 @@ export class Exchange implements Dispatcher.DispatchHandler {
   /** Nobody waits any longer. */
   abandon(): void {
     this.carrier?.abandon();
-  }
-
-  /** The body, if all of it was there when undici's `fetch` resolved, and it was not encoded. */
-  takeWhole(): Uint8Array | null {
-    const small = this.#small;
-    this.#small = null;
-    if (!small?.ended) return null;
-    return small.pieces.length === 1 ? small.pieces[0]! : Buffer.concat(small.pieces);
   }
 
   /** The request is about to be written. */
@@ -110,23 +91,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
     headers: Parameters<Handler["onResponseStart"]>[2],
     text?: string,
   ): void {
-    if (status >= 200) {
-      this.#begun = true;
-      if (this.#owner.likesWhole && headers["content-encoding"] === undefined) {
-        this.#small = { pieces: [], size: 0, ended: false };
-      }
-    }
+    if (status >= 200) this.#begun = true;
     this.#owner.carriedBy(this.carrier?.connection ?? null);
     this.#handler.onResponseStart(controller, status, headers, text!);
   }
 
   /** A piece of the body is there. */
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    const small = this.#small;
-    if (small !== null) {
-      small.pieces.push(chunk);
-      if ((small.size += chunk.length) > SMALL) this.#small = null;
-    }
     this.#handler.onResponseData(controller, chunk);
   }
 
@@ -135,17 +106,17 @@ export class Exchange implements Dispatcher.DispatchHandler {
     // A body that ends with the connection ends properly by a FIN alone; undici takes a reset for an end as well.
     const broken = this.carrier?.connection?.error;
     if (broken) return this.onResponseError(controller, broken);
-    if (this.#small !== null) this.#small.ended = true;
     this.carrier?.over(this);
     this.#handler.onResponseEnd(controller, trailers);
   }
 
   /** It failed. */
   onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
-    this.#small = null;
     this.carrier?.over(this);
     const stalled = (error as { code?: string }).code === "UND_ERR_BODY_TIMEOUT";
     const reason = stalled ? this.#owner.stalled(error) : error;
-    this.#handler.onResponseError(controller, explain(reason, this.#origin, this.#begun));
+    const explained = explain(reason, this.#origin, this.#begun);
+    this.#handler.onResponseError(controller, explained);
+    this.#owner.failed(explained);
   }
 }

@@ -5,6 +5,7 @@
  */
 import { FormData as UndiciFormData, type RequestInit as UndiciInit } from "undici/index.js";
 import { setImmediate } from "node:timers";
+import { Upload } from "./upload.ts";
 
 /** As much of a request's body is held to find out whether it is at hand as a whole. */
 const REPLAYABLE = 1 << 16;
@@ -16,6 +17,8 @@ type Init = Record<string, unknown> & { body?: unknown };
 export interface Prepared {
   url: string;
   init: UndiciInit;
+  /** The body, where that is a stream. */
+  upload: Upload | null;
 }
 
 const isRequest = (input: unknown): input is Request => typeof Request === "function" && input instanceof Request;
@@ -27,18 +30,25 @@ const isRequest = (input: unknown): input is Request => typeof Request === "func
  */
 export function prepare(input: RequestInfo | URL, init: RequestInit | undefined): Prepared | Promise<Prepared> {
   if (isRequest(input)) return fromRequest(input, init);
-  return { url: `${input}`, init: withBody({ ...init }) };
+  return withBody(`${input}`, { ...init });
 }
 
-/** undici wants `duplex` for streams, which the other runtimes do without. */
-function withBody(init: Init): UndiciInit {
+function withBody(url: string, init: Init): Prepared {
   const { body } = init;
-  if (body === undefined || body === null) return init as UndiciInit;
-  init["duplex"] ??= "half";
-  if (typeof FormData === "function" && body instanceof FormData && !(body instanceof UndiciFormData)) {
-    init.body = copyOf(body);
+  let upload: Upload | null = null;
+  if (body !== undefined && body !== null) {
+    if (isForm(body)) init.body = copyOf(body);
+    else if (!(body instanceof UndiciFormData)) upload = body instanceof Upload ? body : Upload.of(body);
   }
-  return init as UndiciInit;
+  if (upload !== null) {
+    init.body = upload.stream;
+    init["duplex"] ??= "half"; // the other runtimes do without
+  }
+  return { url, init: init as UndiciInit, upload };
+}
+
+function isForm(body: unknown): body is FormData {
+  return typeof FormData === "function" && body instanceof FormData && !(body instanceof UndiciFormData);
 }
 
 /** The entries as they are: a file is not read. */
@@ -82,14 +92,14 @@ async function fromRequest(request: Request, init: RequestInit = {}): Promise<Pr
     if (request.bodyUsed) throw new TypeError("Cannot fetch: the request's body was used already");
     own.body = await settledBody(request.body);
   }
-  return { url, init: withBody(own) };
+  return withBody(url, own);
 }
 
 /**
  * A `Request` shows its body as a stream only, also where it was made of a text. As bytes it has a Content-Length, and can be
  * sent again after a redirect; so what is at hand at once is taken as bytes. What takes its time stays a stream.
  */
-async function settledBody(body: ReadableStream<Uint8Array>): Promise<Uint8Array | ReadableStream<Uint8Array>> {
+async function settledBody(body: ReadableStream<Uint8Array>): Promise<Uint8Array | Upload> {
   const reader = body.getReader();
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -101,7 +111,9 @@ async function settledBody(body: ReadableStream<Uint8Array>): Promise<Uint8Array
       chunks.push(result.value);
       size += result.value.length;
     }
-    if (result === null || (size > REPLAYABLE && chunks.length > 1)) return rest(chunks, result ? null : next, reader);
+    if (result === null || (size > REPLAYABLE && chunks.length > 1)) {
+      return new Upload(reader, chunks, result ? null : next);
+    }
   }
 }
 
@@ -113,24 +125,4 @@ function joined(chunks: readonly Uint8Array[], size: number): Uint8Array {
     offset += chunk.length;
   }
   return bytes;
-}
-
-/** What was read, what is being read, and what is to come. */
-function rest(
-  chunks: Uint8Array[],
-  pending: Promise<ReadableStreamReadResult<Uint8Array>> | null,
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-): ReadableStream<Uint8Array> {
-  return new ReadableStream({
-    async pull(controller) {
-      const chunk = chunks.shift();
-      if (chunk !== undefined) return controller.enqueue(chunk);
-      const next = pending ?? reader.read();
-      pending = null;
-      const { done, value } = await next;
-      if (done) controller.close();
-      else controller.enqueue(value);
-    },
-    cancel: (reason) => reader.cancel(reason),
-  }, { highWaterMark: 0 });
 }

@@ -84,7 +84,7 @@ class Fetched extends Response {
   }
 
   override get headers(): Headers {
-    const { headers } = { headers: super.headers };
+    const headers = super.headers;
     if (!Object.hasOwn(headers, "append")) Object.defineProperties(headers, IMMUTABLE);
     return headers;
   }
@@ -93,6 +93,13 @@ class Fetched extends Response {
     const body = super.body;
     if (body !== null) holders.set(body, this.#inner);
     return body;
+  }
+
+  override async blob(): Promise<Blob> {
+    const blob = await super.blob();
+    const type = super.headers.get("content-type");
+    // Bun forgets the type where the body was given as a stream.
+    return blob.type === "" && type?.includes("/") ? blob.slice(0, blob.size, type) : blob;
   }
 
   override clone(): Fetched {
@@ -105,11 +112,7 @@ class Fetched extends Response {
  *
  * @param inner undici's response; its body is handed on, not copied.
  * @param connection What carried it.
- * @param whole Its body, if that is at hand.
  */
-export function responseOf(inner: UndiciResponse, connection: Connection | null, whole: Uint8Array | null): FetchResponse {
-  const body = inner.body as ReadableStream | null;
-  if (whole === null || body === null) return new Fetched(inner, connection, body);
-  body.getReader(); // nobody else will; undici cancels what was left unlocked
-  return new Fetched(inner, connection, whole as Uint8Array<ArrayBuffer>);
+export function responseOf(inner: UndiciResponse, connection: Connection | null): FetchResponse {
+  return new Fetched(inner, connection, inner.body as ReadableStream | null);
 }
