@@ -39,11 +39,6 @@ export function send(response: Response, to: ServerResponse): void | Promise<voi
   const { body } = response;
   if (body === null) return sendWhole({ status, statusText, headers, body: null }, to);
   if (body.locked) throw new TypeError("Cannot answer: the body of the response is locked");
-  if (to.req.method === "HEAD" || BODILESS.has(status)) {
-    writeHead(to, status, statusText, headers);
-    to.end();
-    return body.cancel().catch(() => {});
-  }
   return sendStream({ status, statusText, headers, body: null }, body.getReader(), to);
 }
 
@@ -133,10 +128,14 @@ async function sendStream(
       }
       reading = next;
       writeHead(to, status, statusText, headers);
-      await write(to, value);
+      if (to.req.method !== "HEAD") await write(to, value);
     } else {
       writeHead(to, status, statusText, headers);
       to.flushHeaders();
+    }
+    if (to.req.method === "HEAD") {
+      to.end();
+      return void await reader.cancel();
     }
     for (;;) {
       chunk = await reading;

@@ -9,12 +9,14 @@ export interface RawResponse {
   statusText: string;
   /** Names in lower case; in the order in which they came. */
   headers: [name: string, value: string][];
-  /** As it came, chunks put together. */
+  /** Chunks put together, as UTF-8. */
   body: string;
   header(name: string): string | undefined;
 }
 
-/** See the module's comment. Text is Latin-1: one character, one byte. */
+const latin1 = (text: string) => Uint8Array.from(text, (char) => char.charCodeAt(0));
+
+/** See the module's comment. Text, but for bodies, is Latin-1: one character, one byte. */
 export class RawClient implements Disposable {
   readonly conn: Conn;
   readonly #buffer = new Uint8Array(1 << 16);
@@ -32,7 +34,7 @@ export class RawClient implements Disposable {
   }
 
   async send(text: string): Promise<void> {
-    await this.conn.write(Uint8Array.from(text, (char) => char.charCodeAt(0)));
+    await this.conn.write(latin1(text));
   }
 
   /** Sends a request with `Host`, and a body with its length. */
@@ -112,6 +114,7 @@ export class RawClient implements Disposable {
     } else {
       response.body = await this.rest();
     }
+    response.body = new TextDecoder().decode(latin1(response.body));
     return response;
   }
 
