@@ -17,17 +17,21 @@ const later = (events: readonly PathEvent[]) =>
 /** An announcement, and what the peer's event must say. */
 type Case = readonly [what: string, Omit<Announcement, "token">, remote: { hostname: string; port?: number }];
 
-/** Announces one after the other, and compares what the peer is told; then withdraws them all. */
+/**
+ * Announces one after the other, and compares what the peer is told; then withdraws them all. The next only when the peer has
+ * dealt with the last: a Linux peer drops what comes while it is busy with another of its kind.
+ */
 async function announceAll(ends: Ends, from: "client" | "server", cases: readonly Case[]): Promise<void> {
   const [here, there] = from === "client" ? [ends.client, ends.server] : [ends.server, ends.client];
   const [before, beforeThere] = [await nstat(here.host), await nstat(there.host)];
   // Without a port of its own an address counts with that of the connection.
   const port = from === "client" ? ends.localPort : ends.port;
-  for (const [what, announcement, remote] of cases) {
+  for (const [index, [what, announcement, remote]] of cases.entries()) {
     await call(here.agent, "announce", { token: here.token, ...announcement });
     const event = await there.events.take("announced");
     const expected = { transport: "tcp" as const, port, ...remote };
     assertEquals(event, { type: "announced", token: there.token, remoteId: announcement.id, remote: expected }, what);
+    await assertCounted(here.host, before, { EchoAdd: index + 1 });
   }
   const [count, ports] = [cases.length, cases.filter(([, { port }]) => port !== undefined).length];
   await assertCounted(here.host, before, { AddAddrTx: count, EchoAdd: count, PortAdd: ports, AddAddr: 0, RmAddrTx: 0 });
@@ -44,10 +48,11 @@ async function announceAll(ends: Ends, from: "client" | "server", cases: readonl
     addresses,
     cases.map(([, { address, id, port }]) => endpoint(id, address, ["signal"], port === undefined ? {} : { port })),
   );
-  for (const each of addresses) {
+  for (const [index, each] of addresses.entries()) {
     assertEquals(await call(here.agent, "endpoint", each.id, { token: here.token }), each);
     await call(here.agent, "withdraw", { token: here.token, id: each.id });
     assertEquals(await there.events.take("removed"), { type: "removed", token: there.token, remoteId: each.id });
+    await assertCounted(there.host, beforeThere, { RmAddr: index + 1 });
   }
   assertEquals(await call(here.agent, "endpoints", { token: here.token }), []);
   await assertCounted(here.host, before, { RmAddrTx: count, RmAddr: 0 });
