@@ -1,0 +1,43 @@
+import { createHash } from "node:crypto";
+import { describe, it } from "node:test";
+import { assertEquals } from "@std/assert";
+import { addressOf, Lab } from "../lab.ts";
+import { assertMultipath } from "./both_ends.ts";
+import { Client } from "./client.ts";
+import { serverNeeds } from "./needs.ts";
+import { postgres } from "./servers/postgres.ts";
+
+const md5 = (text: string) => createHash("md5").update(text).digest("hex");
+
+/** What the client's query has to give. */
+function rowsHash(): string {
+  const hash = createHash("sha256");
+  for (let i = 1; i <= 4000; i++) hash.update(md5(`${i}`).repeat(32));
+  return hash.digest("hex");
+}
+
+describe("pg and PostgreSQL", { skip: serverNeeds("postgresql") }, () => {
+  for (const [scenario, ssl] of [["client", false], ["tls", true]] as const) {
+    it(`exchange parameters, a large result and notifications over two paths${ssl ? ", by TLS" : ""}`, async () => {
+      await using lab = await Lab.open({ paths: [{ rateMbit: 100 }, { rateMbit: 100 }] });
+      await using server = await postgres(lab.server);
+      const client = Client.start(lab.client, "postgres.ts", scenario, addressOf("server", 1), server.port);
+      const { connections, result } = await client.report();
+      assertEquals(result, { rows: 4000, sha256: rowsHash(), blob: true, payload: "hello", ssl });
+      assertEquals(connections.length, 1);
+      await assertMultipath(lab, server.port, connections, { carried: 400_000 });
+      await client.end();
+    });
+  }
+
+  it("have a pool of connections", async () => {
+    await using lab = await Lab.open();
+    await using server = await postgres(lab.server);
+    const client = Client.start(lab.client, "postgres.ts", "pool", addressOf("server", 1), server.port);
+    const { connections, result } = await client.report();
+    assertEquals(result, { sums: Array.from({ length: 12 }, (_, i) => i * 2), connections: 3 });
+    assertEquals(connections.length, 3);
+    await assertMultipath(lab, server.port, connections);
+    await client.end();
+  });
+});

@@ -1,0 +1,33 @@
+/** MariaDB, as Debian's `mariadb-server` has it, with TLS for who asks for it. */
+import type { Host } from "../../host.ts";
+import { Daemon } from "../daemon.ts";
+import { fileOf } from "../needs.ts";
+
+/** Starts MariaDB with a new database `lab`, in which `root` from everywhere has the password `secret`. */
+export function mariadb(host: Host): Promise<Daemon> {
+  const lasting = ["--no-defaults", "--datadir={}/data", "--innodb-log-file-size=4M", "--innodb-flush-method=nosync"];
+  return Daemon.start(host, {
+    prepare: ["mariadb-install-db", ...lasting, "--auth-root-authentication-method=normal", "--skip-test-db"],
+    // One statement a line.
+    files: {
+      "init.sql": `CREATE DATABASE lab;
+CREATE USER 'root'@'%' IDENTIFIED BY 'secret';
+GRANT ALL ON *.* TO 'root'@'%';
+`,
+    },
+    command: [
+      fileOf("mariadb-server")!,
+      ...lasting,
+      "--socket={}/socket",
+      "--pid-file={}/pid",
+      "--bind-address=0.0.0.0",
+      "--port=3306",
+      "--init-file={}/init.sql",
+      "--max-allowed-packet=16M",
+      "--ssl-cert={}/cert.pem",
+      "--ssl-key={}/key.pem",
+    ],
+    port: 3306,
+    ready: /ready for connections/,
+  });
+}

@@ -1,0 +1,25 @@
+/** Redis, as Debian's `redis-server` has it. */
+import type { Host } from "../../host.ts";
+import { Daemon } from "../daemon.ts";
+import { fileOf } from "../needs.ts";
+
+/** Starts Redis. */
+export function redis(host: Host): Promise<Daemon> {
+  return Daemon.start(host, {
+    command: [
+      fileOf("redis-server")!,
+      "--port",
+      "6379",
+      "--bind",
+      "0.0.0.0",
+      "--protected-mode",
+      "no",
+      "--save",
+      "",
+      "--dir",
+      "{}",
+    ],
+    port: 6379,
+    ready: /Ready to accept connections/,
+  });
+}
