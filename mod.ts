@@ -23,6 +23,7 @@ export type { RawAttribute } from "./kernel/netlink_attributes.ts";
 export type { MptcpInfo } from "./kernel/mptcp_info.ts";
 export type { Endpoint, EndpointFlags, EndpointInit, EndpointKey, Limits, SubflowEnd } from "./kernel/mptcp_pm.ts";
 export type { Addr } from "./kernel/sockaddr.ts";
+export type { SubflowOption, SubflowOptionName, SubflowOptionValue } from "./kernel/subflow_option_names.ts";
 export type { TcpInfo } from "./kernel/tcp_info.ts";
 export { Conn } from "./net/conn.ts";
 export type {

@@ -171,6 +171,16 @@ export class Libc {
     return isFd(fd) ? this.#raw.write(fd, bytes, Math.min(bytes.length, MAX_IO)) : BAD_FD;
   }
 
+  /**
+   * bpf(2).
+   *
+   * @param number The system call's number on this machine.
+   * @param attr `union bpf_attr`; what it points to must outlive the call.
+   */
+  bpf(number: number, command: number, attr: Uint8Array): number {
+    return this.#raw.syscall(number, command, attr, attr.length);
+  }
+
   /** Waits for the lock of an open file: hold it for moments only, as the whole process waits. */
   flock(fd: number, operation: number): number {
     return isFd(fd) ? this.#raw.flock(fd, operation) : BAD_FD;

@@ -58,6 +58,9 @@ export const SYMBOLS = {
   read: { args: ["i32", "buffer", "usize"], result: "i32" },
   // ssize_t write(int fd, const void *buf, size_t len);
   write: { args: ["i32", "buffer", "usize"], result: "i32" },
+  // long syscall(long number, int command, union bpf_attr *attr, unsigned int size); for bpf(2), which has no function of its
+  // own. The kernel reads the low halves of the numbers only, so an int will do for each.
+  syscall: { args: ["i32", "i32", "buffer", "u32"], result: "i32" },
   // int flock(int fd, int operation);
   flock: { args: ["i32", "i32"], result: "i32" },
   // int eventfd(unsigned int value, int flags);

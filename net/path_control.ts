@@ -7,6 +7,7 @@ import { system, unsupportedReason } from "../ffi/mod.ts";
 import { MptcpError } from "../kernel/error.ts";
 import type { MptcpInfo } from "../kernel/mptcp_info.ts";
 import type { Addr } from "../kernel/sockaddr.ts";
+import type { SubflowOptionName, SubflowOptionValue } from "../kernel/subflow_option_names.ts";
 import { AddressIds } from "../paths/address_ids.ts";
 import * as kernel from "../paths/connection.ts";
 import type { Subflow } from "../paths/connection.ts";
@@ -14,6 +15,7 @@ import { listenToEvents, type Subscription } from "../paths/event_hub.ts";
 import { openSubflow } from "../paths/open_subflow.ts";
 import { defaultMode } from "../paths/path_manager_mode.ts";
 import { getSocketOption, setSocketOption } from "../paths/socket_options.ts";
+import { getSubflowOption, optionOf, setSubflowOption } from "../paths/subflow_options.ts";
 import { closeSubflow, setSubflowBackup, subflowGone } from "../paths/subflow_control.ts";
 import { closedError } from "./byte_io.ts";
 import { type ConnEvents, EventFeeds } from "./conn_events.ts";
@@ -265,6 +267,81 @@ export abstract class PathControl {
       this.#feeds.catchUp();
       this.#feeds.priority(setSubflowBackup(this.#descriptor("change the subflow's priority"), id, backup));
     });
+  }
+
+  /**
+   * Reads a socket option of one subflow. By an eBPF program, which takes CAP_BPF and CAP_PERFMON outside of user namespaces;
+   * without them what sock_diag tells: TCP_CONGESTION, IP_TOS, SO_SNDBUF, SO_RCVBUF, and SO_MARK with CAP_NET_ADMIN.
+   *
+   * @param id `Subflow.id`
+   * @param name Such as `"TCP_CONGESTION"`.
+   * @throws {MptcpError} `EPERM` without the privilege, `EINVAL` for an option that the kernel has not for one subflow.
+   */
+  getSubflowOption<N extends SubflowOptionName>(id: number, name: N): SubflowOptionValue<N>;
+  /**
+   * Reads an `int` option of one subflow.
+   *
+   * @param id `Subflow.id`
+   * @param level Such as 1 (SOL_SOCKET) or 6 (SOL_TCP).
+   * @param name The option's number at that level.
+   */
+  getSubflowOption(id: number, level: number, name: number): number;
+  /**
+   * Reads the bytes of an option of one subflow.
+   *
+   * @param id `Subflow.id`
+   * @param level Such as 1 (SOL_SOCKET) or 6 (SOL_TCP).
+   * @param name The option's number at that level.
+   * @param size How many bytes to ask for, 1 to 64.
+   */
+  getSubflowOption(id: number, level: number, name: number, size: number): Uint8Array;
+  getSubflowOption(
+    id: number,
+    level: SubflowOptionName | number,
+    name?: number,
+    size?: number,
+  ): number | string | Uint8Array {
+    const option = optionOf(level, name, size);
+    return getSubflowOption(this.#descriptor("read the subflow's option"), id, option);
+  }
+
+  /**
+   * Sets a socket option of one subflow, which the others and the connection do not notice: its congestion control, its mark
+   * for routing, its pacing … By an eBPF program: it takes CAP_BPF and CAP_PERFMON outside of user namespaces.
+   *
+   * Setting the same option on the whole connection later sets it on all subflows again.
+   *
+   * @param id `Subflow.id`
+   * @param name Such as `"SO_MAX_PACING_RATE"` (bytes a second).
+   * @param value As the option's kind is, or its bytes.
+   * @throws {MptcpError} `EPERM` without the privilege, `EINVAL` for an option or a value that the kernel does not take for one
+   * subflow, `ENOENT` for an unknown congestion control.
+   *
+   * @example Give up a dead path after a second, and spare an expensive one
+   * ```ts ignore
+   * import { connect } from "@mptcp/mptcp";
+   *
+   * using conn = await connect({ hostname: "server.example", port: 8080 });
+   * for (const { id, local } of conn.subflows()) {
+   *   conn.setSubflowOption(id, "TCP_USER_TIMEOUT", 1000);
+   *   if (local.hostname === "192.0.2.7") conn.setSubflowOption(id, "SO_MAX_PACING_RATE", 125_000);
+   * }
+   * ```
+   */
+  setSubflowOption<N extends SubflowOptionName>(id: number, name: N, value: SubflowOptionValue<N> | Uint8Array): void;
+  /**
+   * Sets an option of one subflow by its number.
+   *
+   * @param id `Subflow.id`
+   * @param level Such as 1 (SOL_SOCKET) or 6 (SOL_TCP).
+   * @param name The option's number at that level.
+   * @param value A number for an `int` option, or the option's bytes, 1 to 64.
+   */
+  setSubflowOption(id: number, level: number, name: number, value: number | Uint8Array): void;
+  setSubflowOption(id: number, level: SubflowOptionName | number, ...rest: unknown[]): void {
+    const byName = typeof level === "string";
+    const option = optionOf(level, byName ? undefined : rest[0] as number, undefined);
+    setSubflowOption(this.#descriptor("set the subflow's option"), id, option, rest[byName ? 0 : 1]);
   }
 
   /** What `work` throws becomes a rejection. */

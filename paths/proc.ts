@@ -7,11 +7,17 @@ import { system } from "../ffi/mod.ts";
 import { check } from "../kernel/error.ts";
 import { SOCK_CLOEXEC } from "../kernel/constants.ts";
 
-/** No file that is read here is larger. */
-const MAX_SIZE = 1 << 20;
+/** No file that is read as a text is larger. */
+const MAX_TEXT = 1 << 20;
 
 /** The text of a file, or `null` when it is not there or may not be read. */
 export function readText(path: string): string | null {
+  const bytes = readBytes(path, MAX_TEXT);
+  return bytes && new TextDecoder().decode(bytes);
+}
+
+/** The bytes of a file, or `null` when it is not there, may not be read, or has `limit` bytes or more. */
+export function readBytes(path: string, limit: number): Uint8Array | null {
   const libc = system()?.libc;
   if (!libc) return null;
   const fd = libc.open(path, SOCK_CLOEXEC); // O_RDONLY | O_CLOEXEC
@@ -21,10 +27,10 @@ export function readText(path: string): string | null {
     let length = 0;
     for (;;) {
       const count = check(libc.read(fd, bytes.subarray(length)), "read", { address: path });
-      if (count === 0) return new TextDecoder().decode(bytes.subarray(0, length));
+      if (count === 0) return bytes.subarray(0, length);
       length += count;
       if (length === bytes.length) {
-        if (length >= MAX_SIZE) return null;
+        if (length >= limit) return null;
         const grown = new Uint8Array(bytes.length * 4);
         grown.set(bytes);
         bytes = grown;

@@ -16,7 +16,7 @@ import { PathManager } from "./path_manager.ts";
 import { findSubflow } from "./sockets.ts";
 
 /** A live subflow of a connection, by its id. */
-function subflowOf(fd: number, id: number, what: string): { token: number; subflow: Subflow } {
+export function subflowOf(fd: number, id: number, what: string): { token: number; subflow: Subflow } {
   if (typeof id !== "number") throw new TypeError(`Cannot ${what}: the id must be a number`);
   const token = mptcpInfo(fd)?.token;
   if (token === undefined) {
