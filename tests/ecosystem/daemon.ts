@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Child } from "../child.ts";
 import type { Host } from "../host.ts";
-import { CERT, KEY } from "../net/certificate.ts";
+import { CERT, KEY } from "./certificate.ts";
 
 /**
  * Ends the server when the standard input ends, so also when the test is killed, and itself with the server.
@@ -25,7 +25,7 @@ const APART = ["-U", "--map-user=1", "--map-group=1", "-ipf", "--kill-child", "s
 
 /** A server of a host. */
 export interface DaemonOptions {
-  /** The command, of which each `{}` is the folder of the server. */
+  /** The command, in which `@folder` is the server's folder. */
   command: readonly string[];
   /** Where it is going to listen. */
   port: number;
@@ -57,9 +57,9 @@ export class Daemon implements AsyncDisposable {
   static async start(host: Host, options: DaemonOptions): Promise<Daemon> {
     const { command, port, ready, files = {}, prepare, mptcpize = true } = options;
     const folder = mkdtempSync(join(tmpdir(), "mptcp-server-"));
-    const inFolder = (words: readonly string[]) => words.map((word) => word.replaceAll("{}", folder));
+    const inFolder = (words: readonly string[]) => words.map((word) => word.replaceAll("@folder", folder));
     const all = { "cert.pem": CERT, "key.pem": KEY, ...files };
-    for (const [name, text] of Object.entries(all)) writeFileSync(join(folder, name), text.replaceAll("{}", folder));
+    for (const [name, text] of Object.entries(all)) writeFileSync(join(folder, name), text.replaceAll("@folder", folder));
     chmodSync(join(folder, "key.pem"), 0o600);
     if (prepare) await host.run("unshare", [...APART.slice(0, 3), ...inFolder(prepare)]);
     const wrapped = mptcpize ? ["mptcpize", "run", ...inFolder(command)] : inFolder(command);

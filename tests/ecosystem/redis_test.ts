@@ -1,7 +1,7 @@
 import { describe, it } from "node:test";
 import { assertEquals } from "@std/assert";
 import { addressOf, Lab } from "../lab.ts";
-import { assertMultipath } from "./both_ends.ts";
+import { assertMultipath, assertPlainTcp } from "./both_ends.ts";
 import { Client } from "./client.ts";
 import { serverNeeds } from "./needs.ts";
 import { redis } from "./servers/redis.ts";
@@ -38,6 +38,26 @@ describe("ioredis and Redis", { skip: serverNeeds("redis-server") }, () => {
     const { connections, result } = await client.report();
     assertEquals(result, "OK");
     await assertMultipath(lab, second.port, connections);
+    await client.end();
+  });
+
+  it("go by plain TCP when the server has no MPTCP, and the client says so", async () => {
+    await using lab = await Lab.open();
+    await using server = await redis(lab.server, false);
+    const client = Client.start(lab.client, "redis.ts", "fallback", addressOf("server", 1), server.port);
+    const { connections, result } = await client.report();
+    assertEquals(result, { value: "b", fallback: "handshake" });
+    assertEquals(connections.map(({ multipath, token }) => ({ multipath, token })), [{ multipath: false, token: null }]);
+    await assertPlainTcp(lab, server.port, 1);
+    await client.end();
+  });
+
+  it("do not go by plain TCP where MPTCP is required", async () => {
+    await using lab = await Lab.open();
+    await using server = await redis(lab.server, false);
+    const client = Client.start(lab.client, "redis.ts", "required", addressOf("server", 1), server.port);
+    const { connections, result } = await client.report();
+    assertEquals([result, connections], ["EOPNOTSUPP", []]);
     await client.end();
   });
 });

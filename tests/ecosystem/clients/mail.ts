@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { createTransport } from "nodemailer";
 import type SMTPPool from "nodemailer/lib/smtp-pool/index.js";
 import { MptcpSocket } from "../../../node/mod.ts";
-import { CERT } from "../../net/certificate.ts";
+import { CERT } from "../certificate.ts";
 import { host, kept, port, released, scenario, sha256, tell } from "./stage.ts";
 
 const options: SMTPPool.Options = {

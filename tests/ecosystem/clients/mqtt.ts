@@ -1,10 +1,11 @@
 /** MQTT.js: a message from one client to another by TCP, TLS or WebSocket; its return after the server's. */
+import type { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
 import { connect as tlsConnect } from "node:tls";
 import mqtt, { type MqttClient } from "mqtt";
 import { MptcpSocket } from "../../../node/mod.ts";
-import { CERT } from "../../net/certificate.ts";
-import { host, kept, port, released, scenario, tell } from "./stage.ts";
+import { CERT } from "../certificate.ts";
+import { host, kept, next, port, released, scenario, tell } from "./stage.ts";
 
 const dial = () => kept(new MptcpSocket({ noDelay: true })).connect(port, host);
 
@@ -17,11 +18,6 @@ function start(carrier: string): MqttClient {
     default:
       return new mqtt.MqttClient(dial, {});
   }
-}
-
-/** `once` of node:events, for an emitter that is none by its types. */
-function next(client: MqttClient, event: "connect" | "message"): Promise<unknown[]> {
-  return new Promise((resolve) => client.once(event, (...args: unknown[]) => resolve(args)));
 }
 
 switch (scenario) {
@@ -39,11 +35,11 @@ switch (scenario) {
     const [publisher, subscriber] = [start(scenario), start(scenario)];
     await Promise.all([next(publisher, "connect"), next(subscriber, "connect")]);
     await subscriber.subscribeAsync("news/#", { qos: 2 });
-    const heard = next(subscriber, "message");
+    const heard = next<[string, Buffer]>(subscriber, "message");
     // Mosquitto 2.0.11 breaks off larger messages over WebSocket, over plain TCP too.
     const message = randomBytes(scenario === "websocket" ? 10_000 : 2_000_000);
     await publisher.publishAsync("news/all", message, { qos: 2 });
-    const [topic, got] = await heard as [string, Buffer];
+    const [topic, got] = await heard;
     tell({ topic, same: got.equals(message) });
     await released();
     await Promise.all([publisher.endAsync(), subscriber.endAsync()]);

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import mysql, { type RowDataPacket } from "mysql2/promise";
 import { MptcpSocket } from "../../../node/mod.ts";
-import { CERT } from "../../net/certificate.ts";
+import { CERT } from "../certificate.ts";
 import { host, kept, port, released, scenario, sha256, tell } from "./stage.ts";
 
 const options = {

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import pg from "pg";
 import { MptcpSocket } from "../../../node/mod.ts";
-import { CERT } from "../../net/certificate.ts";
+import { CERT } from "../certificate.ts";
 import { host, kept, port, released, scenario, sha256, tell } from "./stage.ts";
 
 const options = { host, port, user: "postgres", database: "postgres", stream: () => kept(new MptcpSocket()) };

@@ -1,9 +1,11 @@
-/** ioredis: large values, publish and subscribe, the server's restart. */
+/** ioredis: large values, publish and subscribe, the server's restart, a server without MPTCP. */
+import type { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
 import { AbstractConnector, Redis, type RedisOptions } from "ioredis";
 import { MptcpSocket } from "../../../node/mod.ts";
-import { host, kept, port, released, scenario, sha256, tell } from "./stage.ts";
+import { host, kept, next, port, released, scenario, sha256, tell } from "./stage.ts";
+
+const mptcp = scenario === "required" ? "require" : "prefer";
 
 class MptcpConnector extends AbstractConnector {
   readonly #options: { host: string; port: number };
@@ -15,11 +17,16 @@ class MptcpConnector extends AbstractConnector {
 
   override connect(): Promise<MptcpSocket> {
     const { host, port } = this.#options;
-    return Promise.resolve(this.stream = kept(new MptcpSocket({ noDelay: true })).connect(port, host));
+    return Promise.resolve(this.stream = kept(new MptcpSocket({ mptcp })).connect(port, host));
   }
 }
 
-const client = new Redis({ host, port, Connector: MptcpConnector as NonNullable<RedisOptions["Connector"]> });
+const client = new Redis({
+  host,
+  port,
+  Connector: MptcpConnector as NonNullable<RedisOptions["Connector"]>,
+  retryStrategy: () => scenario === "required" ? null : 20,
+});
 
 switch (scenario) {
   case "values": {
@@ -35,20 +42,34 @@ switch (scenario) {
   case "channels": {
     const subscriber = client.duplicate();
     await subscriber.subscribe("news");
-    const heard = once(subscriber, "messageBuffer");
+    const heard = next<[Buffer, Buffer]>(subscriber, "messageBuffer");
     const message = randomBytes(100_000);
     const receivers = await client.publish("news", message);
-    const [, got] = await heard as [Buffer, Buffer];
+    const [, got] = await heard;
     tell({ receivers, same: got.equals(message) });
     await released();
     await Promise.all([subscriber.quit(), client.quit()]);
     break;
   }
+  case "fallback": {
+    await client.set("a", "b");
+    tell({ value: await client.get("a"), fallback: (client.stream as MptcpSocket).mptcp.fallback()?.phase });
+    await released();
+    await client.quit();
+    break;
+  }
+  case "required": {
+    const [[error]] = await Promise.all([next<[NodeJS.ErrnoException]>(client, "error"), next(client, "end")]);
+    tell(error.code);
+    await released();
+    break;
+  }
   case "restart": {
     await client.set("before", "1");
     tell(null);
-    await once(client, "close");
-    await once(client, "ready");
+    client.on("error", () => {}); // nobody listens for a while
+    await next(client, "close");
+    await next(client, "ready");
     tell(await client.set("after", "2"));
     await released();
     client.disconnect();

@@ -47,6 +47,17 @@ export function tell(result: unknown, connections: Told[] = [...sockets].map(({ 
   process.stdout.write(`${JSON.stringify({ connections, result })}\n`);
 }
 
+/** An emitter, also one that is none of node:events' by its types. */
+interface Emitter {
+  // deno-lint-ignore no-explicit-any -- the libraries' own types of events and listeners have nothing in common
+  once(event: any, listener: any): unknown;
+}
+
+/** The next event of an emitter. Unlike `once` of node:events it does not mind an `"error"` in between. */
+export function next<T extends unknown[]>(emitter: Emitter, event: string): Promise<T> {
+  return new Promise((resolve) => emitter.once(event, (...values: T) => resolve(values)));
+}
+
 /** Waits until the test has seen enough. Nothing but what the library has left behind keeps the process alive then. */
 export async function released(): Promise<void> {
   process.stdin.resume();

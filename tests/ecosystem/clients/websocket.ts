@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { WebSocket } from "ws";
 import { HttpAgent, HttpsAgent, mptcpOf, MptcpSocket } from "../../../node/mod.ts";
-import { CERT } from "../../net/certificate.ts";
+import { CERT } from "../certificate.ts";
 import { host, kept, look, port, released, scenario, tell } from "./stage.ts";
 
 const hooks = {

@@ -13,14 +13,14 @@ export function postgres(host: Host): Promise<Daemon> {
     "unix_socket_directories=",
     "fsync=off",
     "ssl=on",
-    "ssl_cert_file={}/cert.pem",
-    "ssl_key_file={}/key.pem",
-    "hba_file={}/hba.conf",
+    "ssl_cert_file=@folder/cert.pem",
+    "ssl_key_file=@folder/key.pem",
+    "hba_file=@folder/hba.conf",
   ];
   return Daemon.start(host, {
-    prepare: [initdb, "-D", "{}/data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
+    prepare: [initdb, "-D", "@folder/data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
     files: { "hba.conf": "host all all 0.0.0.0/0 trust\n" },
-    command: [postgres, "-D", "{}/data", ...settings.flatMap((setting) => ["-c", setting])],
+    command: [postgres, "-D", "@folder/data", ...settings.flatMap((setting) => ["-c", setting])],
     port: 5432,
     ready: /database system is ready to accept connections/,
   });

@@ -3,8 +3,8 @@ import type { Host } from "../../host.ts";
 import { Daemon } from "../daemon.ts";
 import { fileOf } from "../needs.ts";
 
-/** Starts Redis. */
-export function redis(host: Host): Promise<Daemon> {
+/** Starts Redis; by plain TCP without `mptcpize`. */
+export function redis(host: Host, mptcpize = true): Promise<Daemon> {
   return Daemon.start(host, {
     command: [
       fileOf("redis-server")!,
@@ -17,9 +17,10 @@ export function redis(host: Host): Promise<Daemon> {
       "--save",
       "",
       "--dir",
-      "{}",
+      "@folder",
     ],
     port: 6379,
     ready: /Ready to accept connections/,
+    mptcpize,
   });
 }

@@ -7,8 +7,8 @@ import { fileOf } from "../needs.ts";
 
 /** Starts a server that keeps what it receives, by STARTTLS alone if so wanted. */
 export function smtp(host: Host, tls: boolean): Promise<Daemon> {
-  const secure = tls ? ["--tlscert", "{}/cert.pem", "--tlskey", "{}/key.pem"] : [];
-  const handler = ["--class", "aiosmtpd.handlers.Mailbox", "{}/mail"];
+  const secure = tls ? ["--tlscert", "@folder/cert.pem", "--tlskey", "@folder/key.pem"] : [];
+  const handler = ["--class", "aiosmtpd.handlers.Mailbox", "@folder/mail"];
   return Daemon.start(host, {
     command: [fileOf("python3-aiosmtpd")!, "--nosetuid", "--debug", "--listen", "0.0.0.0:2525", ...secure, ...handler],
     port: 2525,

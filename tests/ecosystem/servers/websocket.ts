@@ -7,7 +7,7 @@ const PROGRAM = fileURLToPath(new URL("./echo_websocket.py", import.meta.url));
 
 /** Starts the server. */
 export function websocket(host: Host, tls: boolean): Promise<Daemon> {
-  const certificate = tls ? ["{}/cert.pem", "{}/key.pem"] : [];
+  const certificate = tls ? ["@folder/cert.pem", "@folder/key.pem"] : [];
   return Daemon.start(host, {
     // Debian's own Python: another one that comes first in PATH does not have Debian's modules.
     command: ["/usr/bin/python3", PROGRAM, "8765", ...certificate],
