@@ -199,8 +199,12 @@ export interface HttpHostServer {
    * @returns Whether it worked.
    */
   upgrade(request: Request, source: unknown, protocol: string, owner: WebSocketOwner): boolean;
-  /** Stops accepting, and closes each connection once no request is under way on it. */
-  shutdown(): Promise<void>;
+  /**
+   * Stops accepting, and closes each connection once no request is under way on it.
+   *
+   * @param connected Whether any client is connected still.
+   */
+  shutdown(connected: () => boolean): Promise<void>;
   /** Closes everything now. */
   close(): Promise<void>;
   /** Whether it keeps the process alive. @default {true} */

@@ -10,9 +10,10 @@ import { dlopen, ptr, read } from "bun:ffi";
 import { Buffer } from "node:buffer";
 import type { LookupOptions } from "node:dns";
 import { isIP, Socket } from "node:net";
+import process from "node:process";
 import { clearImmediate, setImmediate } from "node:timers";
 import { IPPROTO_TCP, SHUT_WR, SO_ERROR, SOL_SOCKET, TCP_NODELAY } from "../kernel/constants.ts";
-import { EAGAIN, ECANCELED, EINPROGRESS } from "../kernel/errno.ts";
+import { EAGAIN, EALREADY, ECANCELED, EINPROGRESS, EISCONN } from "../kernel/errno.ts";
 import { check, systemError } from "../kernel/error.ts";
 import type {
   Acceptor,
@@ -27,7 +28,7 @@ import type {
   Target,
   Watcher,
 } from "./adapter.ts";
-import { type AttemptHost, Attempts } from "./attempts.ts";
+import { type AttemptHost, Attempts, socketError } from "./attempts.ts";
 import { BunHttp, type BunHttpApi } from "./bun_http.ts";
 import { Libc } from "./libc.ts";
 import { openFirst } from "./libc_paths.ts";
@@ -73,7 +74,7 @@ interface BunApi {
 
 /** The parts of a `net.Socket` of Bun that its type does not show. */
 interface BunNetSocket {
-  _handle: { fd?: number; close?(...args: unknown[]): unknown } | null;
+  _handle: { readonly fd: number } | null;
   _host: string;
   _sockname: unknown;
   _unrefTimer(): void;
@@ -362,6 +363,8 @@ class BunAttempt implements AttemptHost {
   readonly #socket: Socket;
   readonly #dialer: SocketDialer;
   #fd = -1;
+  #channel: BunChannel | null = null;
+  #ref = true;
 
   constructor(libc: Libc, socket: Socket, dialer: SocketDialer) {
     this.#libc = libc;
@@ -374,6 +377,12 @@ class BunAttempt implements AttemptHost {
     return Math.min(this.#fd, 0);
   }
 
+  /** Whether the attempt keeps the process alive, and later the socket. */
+  setRef(ref: boolean): void {
+    this.#ref = ref;
+    this.#channel?.setRef(ref);
+  }
+
   discard(): void {
     if (this.#fd >= 0) this.#libc.close(this.#fd);
     this.#fd = -1;
@@ -382,8 +391,10 @@ class BunAttempt implements AttemptHost {
   connect(address: string, port: number, done: (result: number) => void): () => void {
     const fd = this.#fd;
     this.#fd = -1;
-    const channel = new BunChannel(this.#libc, fd);
+    const channel = this.#channel = new BunChannel(this.#libc, fd);
+    channel.setRef(this.#ref);
     const finish = (result: number) => {
+      this.#channel = null;
       const fd = channel.release();
       const refused = result || this.#dialer.connected(fd);
       if (refused < 0) {
@@ -391,7 +402,7 @@ class BunAttempt implements AttemptHost {
         return done(refused);
       }
       done(0);
-      adopt(this.#socket, fd);
+      adopt(this.#socket, fd, this.#ref);
     };
     const sockaddr = this.#dialer.sockaddr(address, port);
     const begun = typeof sockaddr === "number" ? sockaddr : this.#libc.connect(fd, sockaddr);
@@ -454,15 +465,18 @@ function adoptingBy(handlers: NetHandlers): NetHandlers {
  * `Socket.connect({ fd })` would do it, but with other handlers than those of a connection: errors come without the socket
  * being destroyed, and `onread` is ignored. It stands in where a Bun without these handlers is met.
  */
-function adopt(socket: Socket, fd: number): void {
+function adopt(socket: Socket, fd: number, ref: boolean): void {
   const handlers = hidden(socket, "khandlers") as NetHandlers | undefined;
   if (handlers === undefined) {
     const connect = Socket.prototype.connect as unknown as (options: { fd: number }) => void;
-    return connect.call(socket, { fd });
+    connect.call(socket, { fd });
+    if (!ref) socket.unref();
+    return;
   }
   const paused = socket.isPaused();
   const oncomplete = () => {
     const handle = bunSocket(socket)._handle as NetHandle;
+    if (!ref) handle.unref();
     bunSocket(socket)._sockname = null;
     bunSocket(socket).connecting = false;
     bunSocket(socket)._unrefTimer();
@@ -529,18 +543,26 @@ class BunLoop implements EventLoop {
     const { host, lookup } = target;
     const wrong = (host !== undefined && typeof host !== "string") || (lookup != null && typeof lookup !== "function");
     if (wrong) return begin(target); // throws
+    const busy = socket.connecting ? EALREADY : this.descriptorOf(socket) >= 0 ? EISCONN : 0;
+    if (busy) {
+      const error = socketError(busy, "connect", host || "localhost", Number(target.port));
+      return process.nextTick(() => socket.destroy(error));
+    }
     let asked: LookupOptions = {};
     const wait = (_host: string, options: LookupOptions) => asked = options;
     begin({ ...target, host: "localhost", lookup: wait as unknown as NonNullable<typeof lookup> });
     bunSocket(socket)._host = host || "localhost";
-    const handle = bunSocket(socket)._handle!;
+    const handle = bunSocket(socket)._handle! as Partial<NetHandle>;
+    const native = Object.getPrototypeOf(handle) as NetHandle;
     const attempt = new BunAttempt(this.#libc, socket, dialer);
     const attempts = new Attempts(socket, target, attempt);
-    handle.close = (...args) => {
+    // The socket's own handle stands for the attempts until there is one that is connected.
+    handle.close = () => {
       attempts.stop();
-      delete handle.close;
-      return handle.close!(...args);
+      native.close.call(handle as NetHandle);
     };
+    handle.ref = () => attempt.setRef(true);
+    handle.unref = () => attempt.setRef(false);
     attempts.start(host && isIP(host) ? null : asked);
   }
 

@@ -19,6 +19,7 @@ interface Server {
   readonly port: number;
   /** Requests that are not answered to the end. */
   readonly pendingRequests: number;
+  readonly pendingWebSockets: number;
   requestIP(request: Request): { address: string; port: number } | null;
   upgrade(request: Request, options: { data: WebSocketOwner; headers: Record<string, string> }): boolean;
   stop(closeActiveConnections?: boolean): Promise<void>;
@@ -45,8 +46,12 @@ export interface BunHttpApi {
   }): Server;
 }
 
-/** How often a server that is to end is asked whether the last request is answered: Bun has no event for it. */
+/** How often a server that is to end is asked whether the last request is answered: Bun has no event for it. ms */
 const ASK_EVERY = 5;
+/** After how many times the clients are looked for. */
+const LOOK_EVERY = 20;
+/** How long clients may take to agree to the end of their WebSockets, ms. */
+const FAREWELL = 2000;
 
 class Peer implements WebSocketPeer {
   readonly #socket: BunWebSocket;
@@ -89,10 +94,19 @@ class RunningServer implements HttpHostServer {
     return this.#server.upgrade(request, { data: owner, headers });
   }
 
-  /** Bun's own way waits for ever for a client that sent half a request, or none. */
-  async shutdown(): Promise<void> {
-    this.#server.stop();
-    while (this.#server.pendingRequests > 0) await new Promise((resolve) => setTimeout(resolve, ASK_EVERY));
+  /**
+   * Bun's own way waits for ever for a client that sent half a request, or none. And it may go on counting a request whose
+   * client has reset the connection in the middle of a large response: so the clients count, too.
+   */
+  async shutdown(connected: () => boolean): Promise<void> {
+    const server = this.#server;
+    server.stop();
+    const late = Date.now() + FAREWELL;
+    for (let turn = 1;; turn++) {
+      if (server.pendingRequests === 0 && (server.pendingWebSockets === 0 || Date.now() > late)) break;
+      if (turn % LOOK_EVERY === 0 && !connected()) break;
+      await new Promise((resolve) => setTimeout(resolve, ASK_EVERY));
+    }
     await this.close();
   }
 

@@ -6,7 +6,7 @@
 import type { Socket } from "node:net";
 import { setImmediate } from "node:timers";
 import { EPOLLIN, EPOLLOUT, SO_COOKIE, SO_ERROR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_SOCKET } from "../kernel/constants.ts";
-import { EAGAIN, ECANCELED, EINPROGRESS, EISCONN } from "../kernel/errno.ts";
+import { EAGAIN, EALREADY, ECANCELED, EINPROGRESS, EISCONN } from "../kernel/errno.ts";
 import { systemError } from "../kernel/error.ts";
 import { decodeSockaddr, SOCKADDR_STORAGE_SIZE } from "../kernel/sockaddr.ts";
 import type {
@@ -150,6 +150,7 @@ class DenoLoop implements EventLoop {
     /** Ours, until the handle has it. */
     let fd = -1;
     let given = false;
+    let begun = false;
     let ref = true;
     const make = (version: 4 | 6, address?: string, port?: number): number => {
       if (given) return -EISCONN;
@@ -163,12 +164,14 @@ class DenoLoop implements EventLoop {
       fd = -1;
     };
     const connect = (version: 4 | 6) => (request: ConnectRequest, address: string, port: number): number => {
+      if (begun && !given) return -EALREADY;
       const made = make(version);
       if (made < 0) return made;
+      begun = true;
       const sockaddr = dialer.sockaddr(address, port);
       if (typeof sockaddr === "number") return sockaddr;
-      const begun = libc.connect(fd, sockaddr);
-      const ended = begun === -EINPROGRESS ? this.#connected(fd, ref) : nextTurn(begun);
+      const result = libc.connect(fd, sockaddr);
+      const ended = result === -EINPROGRESS ? this.#connected(fd, ref) : nextTurn(result);
       ended.then((status) => {
         if (fd < 0) return; // closed meanwhile
         const result = status || dialer.connected(fd) || native.open.call(handle, fd);

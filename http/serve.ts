@@ -52,15 +52,15 @@ export async function serve(handler: ServeHandler, options: ServeOptions): Promi
     ? await serveByRuntime(host, host.http, answers, options)
     : await serveByNode(host, answers, options);
   const server = new HttpServer(engine);
-  if (signal !== undefined) {
-    if (signal.aborted) {
-      await server.close();
-      throw signal.reason;
-    }
-    const stop = () => void server.shutdown().catch(() => {});
-    signal.addEventListener("abort", stop, { once: true });
-    server.finished.then(() => signal.removeEventListener("abort", stop));
+  try {
+    signal?.throwIfAborted();
+    onListen?.(server.addr);
+  } catch (error) {
+    await server.close();
+    throw error;
   }
-  onListen?.(server.addr);
+  const stop = () => void server.shutdown().catch(() => {});
+  signal?.addEventListener("abort", stop, { once: true });
+  server.finished.then(() => signal?.removeEventListener("abort", stop));
   return server;
 }

@@ -162,7 +162,7 @@ function handshake(
   return new Promise((resolve, reject) => {
     const end = () => {
       signal.removeEventListener("abort", abort);
-      tls.off("error", failed).off("close", closed).off(event, secure);
+      tls.off("error", failed).off("end", closed).off("close", closed).off(event, secure);
     };
     const fail = (error: unknown) => {
       end();
@@ -180,7 +180,8 @@ function handshake(
     };
     if (signal.aborted) return abort();
     signal.addEventListener("abort", abort, { once: true });
-    tls.once("error", failed).once("close", closed).once(event, secure);
+    // Half-open as it is, the stream does not close by itself when the peer has gone.
+    tls.once("error", failed).once("end", closed).once("close", closed).once(event, secure);
   });
 }
 

@@ -25,9 +25,12 @@ const CODES: Readonly<Record<string, string>> = {
   UND_ERR_DESTROYED: "the client was closed",
 };
 
+/** For undici's parser errors, which have no code. */
+const NOT_HTTP = "EPROTO";
+
 function meaning(code: string, message: string): string | undefined {
   if (code === "UND_ERR_SOCKET") return SOCKET[message] ?? message;
-  if (code.startsWith("HPE_")) return `it is not HTTP/1.1: ${message.match(/\(([^()]*)\)$/)?.[1] ?? message} (${code})`;
+  if (code === NOT_HTTP) return `it is not HTTP/1.1: ${message.match(/\(([^()]*)\)$/)?.[1] ?? message}`;
   if (code === "ECONNRESET") return "the server reset the connection (ECONNRESET)";
   return CODES[code] ?? (errnoNumber(code) === undefined ? undefined : `${errnoMeaning(code)} (${code})`);
 }
@@ -40,7 +43,7 @@ function meaning(code: string, message: string): string | undefined {
  * @param begun Whether its headers had come.
  */
 export function explain(error: Error, origin: string, begun: boolean): Error {
-  const { code } = error as { code?: unknown };
+  const { code = error.name === "HTTPParserError" ? NOT_HTTP : undefined } = error as { code?: unknown };
   if (typeof code !== "string" || error instanceof MptcpError || error instanceof DOMException) return error;
   const why = meaning(code, error.message);
   if (why === undefined) return error;

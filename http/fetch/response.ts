@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isReadable } from "node:stream";
 import type { Response as UndiciResponse } from "undici/index.js";
 import type { Connection, ResponsePaths } from "./connection.ts";
 
@@ -107,6 +108,17 @@ class Fetched extends Response {
   }
 }
 
+/** The name under which Node's streams say whether they can be read. */
+const READABLE = Symbol.for("nodejs.stream.readable");
+
+/**
+ * undici fails a body that breaks off only if `isReadable(body)`, which on Deno does not know web streams: its reader would
+ * wait for ever. Failing a stream that has ended does nothing, so it may as well always say yes.
+ */
+function markReadable(body: ReadableStream): void {
+  if (isReadable(body as never) === null) Object.defineProperty(body, READABLE, { value: true });
+}
+
 /**
  * The response for the caller.
  *
@@ -114,5 +126,7 @@ class Fetched extends Response {
  * @param connection What carried it.
  */
 export function responseOf(inner: UndiciResponse, connection: Connection | null): FetchResponse {
-  return new Fetched(inner, connection, inner.body as ReadableStream | null);
+  const body = inner.body as ReadableStream | null;
+  if (body !== null) markReadable(body);
+  return new Fetched(inner, connection, body);
 }

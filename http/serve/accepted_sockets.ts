@@ -47,6 +47,16 @@ export class AcceptedSockets {
     return found.length > 0 && found.every(isMptcp);
   }
 
+  /** Whether any client is connected. */
+  get any(): boolean {
+    const { libc, readText } = this.#means;
+    const slots = descriptorSlots(readText);
+    for (let fd = 0; fd < slots; fd++) {
+      if (this.#isAt(libc, fd, "getsockname", this.#local) && libc.getpeername(fd, this.#name) >= 0) return true;
+    }
+    return false;
+  }
+
   /** The subflows of the connection of a client. */
   subflows(remote: Addr): Subflow[] {
     const found = this.#find(remote);

@@ -52,6 +52,11 @@ export class Relay implements Origin {
     return (conn as Conn).fd >= 0 ? (conn as Conn).subflows() : [];
   }
 
+  /** Whether any client is connected. */
+  get any(): boolean {
+    return this.#byPort.size > 0;
+  }
+
   /** Done when no connection is left. */
   async finished(): Promise<void> {
     await Promise.all(this.#running);

@@ -55,8 +55,16 @@ export async function serveByRuntime(
   let runtime: RuntimeServer | undefined;
   try {
     runtime = new RuntimeServer(http, options, answers);
-    const reason = await takeOver(runtime, listening, options, steps);
-    if (reason === null) return nativeEngine(runtime, listening, options);
+    let reason: string;
+    try {
+      const place = await rehearse(runtime, options, steps);
+      // From here to the handler nothing else runs: whoever is in the queue meets a server that is ready.
+      place.put(listening.fd);
+      return nativeEngine(runtime, new AcceptedSockets(steps, listening.addr), listening, options);
+    } catch (error) {
+      if (!(error instanceof Unsuitable)) throw error;
+      reason = error.message;
+    }
     await runtime.server.close();
     runtime = new RuntimeServer(http, options, answers);
     ours = false;
@@ -117,53 +125,31 @@ class RuntimeServer {
     return new Response("Bad Request", { status: 400 });
   }
 
-  async shutdown(): Promise<void> {
+  async shutdown(clients: { readonly any: boolean }): Promise<void> {
     this.sockets.goAway();
-    await this.server.shutdown();
+    await this.server.shutdown(() => clients.any);
   }
 }
 
 /**
- * Gives the runtime's server our listener.
+ * Tries the takeover with a listener of loopback.
  *
- * @returns Why that cannot be, if it cannot; then the listener is as it was.
+ * @returns The place for the real one.
+ * @throws {Unsuitable} When it did not work.
  */
-async function takeOver(
-  runtime: RuntimeServer,
-  { fd, addr }: ListeningSocket,
-  options: ServeOptions,
-  steps: Steps,
-): Promise<string | null> {
-  const { libc } = steps;
+async function rehearse(runtime: RuntimeServer, options: ServeOptions, steps: Steps): Promise<ListenerPlace> {
+  const place = ListenerPlace.find(steps, runtime.server.port);
+  const { mptcp = "prefer" } = options;
+  const trial = openListeningSocket(steps.libc, { hostname: LOOPBACK, port: 0, mptcp });
   try {
-    const place = ListenerPlace.find(steps, runtime.server.port);
-    const { backlog, mptcp } = options;
-    const trial = openListeningSocket(libc, {
-      hostname: LOOPBACK,
-      port: 0,
-      ...(backlog === undefined ? {} : { backlog }),
-      ...(mptcp === undefined ? {} : { mptcp }),
-    });
-    try {
-      place.put(trial.fd);
-    } finally {
-      libc.close(trial.fd);
-    }
-    const word = crypto.randomUUID();
-    runtime.use((request) => {
-      const asked = request.url.endsWith(`/${word}`);
-      return new Response(asked ? word : null, { status: asked ? 200 : 503 });
-    });
-    await steps.askFirst(trial.addr, word, options.cert !== undefined);
-    place.put(fd);
-  } catch (error) {
-    if (error instanceof Unsuitable) return error.message;
-    throw error;
+    place.put(trial.fd);
+  } finally {
+    steps.libc.close(trial.fd);
   }
-  const origin = new NativeOrigin(runtime.server, new AcceptedSockets(steps, addr));
-  const { answer } = runtime.answers;
-  runtime.use((request, source) => answer(request, new ServeInfo(origin, request, source)));
-  return null;
+  const word = crypto.randomUUID();
+  runtime.use(({ url }) => url.endsWith(`/${word}`) ? new Response(word) : new Response(null, { status: 503 }));
+  await steps.askFirst(trial.addr, word, options.cert !== undefined);
+  return place;
 }
 
 /** Connections that the runtime has accepted. */
@@ -189,15 +175,23 @@ class NativeOrigin implements Origin {
   }
 }
 
-function nativeEngine(runtime: RuntimeServer, listening: ListeningSocket, options: ServeOptions): Engine {
+function nativeEngine(
+  runtime: RuntimeServer,
+  sockets: AcceptedSockets,
+  listening: ListeningSocket,
+  options: ServeOptions,
+): Engine {
   const { addr, refused } = listening;
+  const origin = new NativeOrigin(runtime.server, sockets);
+  const { answer } = runtime.answers;
+  runtime.use((request, source) => answer(request, new ServeInfo(origin, request, source)));
   return {
     addr,
     refused,
     mptcp: isMptcpListener(listening, options),
     mode: "native",
     reason: null,
-    shutdown: () => runtime.shutdown(),
+    shutdown: () => runtime.shutdown(sockets),
     close: () => runtime.server.close(),
     setRef: (ref) => runtime.server.setRef(ref),
   };
@@ -236,7 +230,7 @@ function portableEngine(
     reason,
     async shutdown() {
       listener.close();
-      await runtime.shutdown();
+      await runtime.shutdown(relay);
       await relay.finished();
     },
     async close() {

@@ -1,6 +1,9 @@
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { assertEquals } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { assertEquals, assertMatch } from "@std/assert";
+import { runtimeCommand } from "../host.ts";
 import { addressOf, Lab } from "../lab.ts";
 import { assertMultipath } from "./both_ends.ts";
 import { Client } from "./client.ts";
@@ -39,5 +42,17 @@ describe("pg and PostgreSQL", { skip: serverNeeds("postgresql") }, () => {
     assertEquals(connections.length, 3);
     await assertMultipath(lab, server.port, connections);
     await client.end();
+  });
+
+  it("examples/database.ts, with the permissions that it says", async () => {
+    await using lab = await Lab.open();
+    await using server = await postgres(lab.server);
+    const file = fileURLToPath(new URL("../../examples/database.ts", import.meta.url));
+    const flags = /deno run (.*) examples/.exec(readFileSync(file, "utf8"))![1]!.split(" ");
+    const [command, ...args] = runtimeCommand(file, [addressOf("server", 1), `${server.port}`, "postgres"]);
+    const permitted = args.flatMap((arg) => arg === "-A" ? ["--no-prompt", ...flags] : [arg]);
+    const { code, stdout, stderr } = await lab.client.spawn(command!, permitted).ended;
+    assertEquals([code, stderr], [0, ""]);
+    assertMatch(stdout, /^1000 rows, 1024000 characters\nMPTCP [12] path\(s\)\n$/);
   });
 });

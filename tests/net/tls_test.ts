@@ -107,6 +107,15 @@ describe("TLS", () => {
     assert(end === null || end === "ECONNRESET", String(end));
   });
 
+  it("lets go of a client that leaves during its handshake", async () => {
+    using listener = listenTls({ hostname: "127.0.0.1", port: 0, cert: CERT, key: KEY });
+    const refusing = await connectTls({ port: listener.addr.port }).catch((error) => error);
+    assert(refusing instanceof MptcpError); // it does not trust the certificate
+    using leaving = await connect({ port: listener.addr.port });
+    await leaving.closeWrite();
+    assertEquals(await leaving.read(new Uint8Array(1)).catch((error) => error.code === "ECONNRESET" ? null : error), null);
+  });
+
   it("gives up a server that says nothing, in time and on abort", async () => {
     using listener = listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = listener.addr;

@@ -143,6 +143,18 @@ describe("MptcpSocket", () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
+  for (const [what, code] of [["while it connects", "EALREADY"], ["when it is connected", "EISCONN"]] as const) {
+    it(`does not connect again ${what}`, async () => {
+      using listener = listen({ hostname: "127.0.0.1", port: 0 });
+      const socket = new MptcpSocket().connect(listener.addr.port, "127.0.0.1");
+      if (code === "EISCONN") await once(socket, "connect");
+      socket.connect(listener.addr.port, "127.0.0.1");
+      const [error] = await once(socket, "error");
+      assertEquals([error.code, error.syscall], [code, "connect"]);
+      await closing(socket);
+    });
+  }
+
   it("emits timeout when nothing happens", async () => {
     using listener = listen({ hostname: "127.0.0.1", port: 0 });
     const socket = new MptcpSocket().connect({ port: listener.addr.port, host: "127.0.0.1", timeout: 20 });
