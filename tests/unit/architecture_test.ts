@@ -17,7 +17,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   net: ["paths", "ffi", "kernel"],
   node: CORE,
   http: CORE,
-  ftp: CORE,
+  ftp: [...CORE, "node"],
   policy: CORE,
   cli: [...CORE, "node", "http", "ftp", "policy", "mod.ts"],
   "mod.ts": CORE,
