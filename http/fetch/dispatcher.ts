@@ -14,7 +14,7 @@ import type { ConnectOptions } from "../../net/options.ts";
 import { connectTls } from "../../net/tls.ts";
 import { ConnStream } from "./conn_stream.ts";
 import { Connection } from "./connection.ts";
-import { type Carrier, Exchange } from "./exchange.ts";
+import type { Carrier, Exchange } from "./exchange.ts";
 import type { ConnectionOptions } from "./options.ts";
 
 /** Long enough for the kernel to try MPTCP, and then plain TCP where something on the way drops MPTCP's packets (7 s). */
