@@ -5,7 +5,7 @@
  */
 import { createServer, type Server, Socket } from "node:net";
 import process from "node:process";
-import { errnoNumber } from "../kernel/errno.ts";
+import { EISCONN, errnoNumber } from "../kernel/errno.ts";
 import { systemError } from "../kernel/error.ts";
 import type {
   Acceptor,
@@ -154,6 +154,7 @@ class NodeLoop implements EventLoop {
   #dialBy(handle: Handle, dialer: SocketDialer): void {
     const native = Object.getPrototypeOf(handle) as Handle;
     let made = false;
+    let connected = false;
     const make = (version: 4 | 6, address?: string, port?: number): number => {
       if (made) return 0;
       const fd = dialer.open(version, address, port);
@@ -164,9 +165,12 @@ class NodeLoop implements EventLoop {
       return opened;
     };
     const connecting = (version: 4 | 6, request: ConnectRequest): number => {
+      // The kernel's first answer to this would be 0, as if it had connected just now.
+      if (connected) return -EISCONN;
       const { oncomplete } = request;
       request.oncomplete = (status, ...rest) => {
-        oncomplete!(status === 0 ? dialer.connected(handle.fd!) : status, ...rest);
+        connected = status === 0;
+        oncomplete!(connected ? dialer.connected(handle.fd!) : status, ...rest);
       };
       return make(version);
     };

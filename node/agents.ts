@@ -16,7 +16,8 @@ export interface HttpAgentOptions extends PlainAgentOptions, SocketOptions {}
 /** Options of {@linkcode HttpsAgent}. */
 export interface HttpsAgentOptions extends TlsAgentOptions, SocketOptions {}
 
-type Created = (error: Error | null, stream: Duplex) => void;
+/** What the runtime wants to be told of a new connection, unless it is returned. */
+export type ConnectionCreated = (error: Error | null, stream: Duplex) => void;
 
 /** The part of a connection's name in the pool that is ours: one of other options is another one. */
 function nameOf(options: SocketOptions): string {
@@ -59,7 +60,7 @@ export class HttpAgent extends PlainAgent {
   }
 
   /** Called by the runtime for a connection that is not in the pool. */
-  override createConnection(options: object, _created?: Created): Duplex {
+  override createConnection(options: object, _created?: ConnectionCreated): Duplex {
     return createConnection({ ...this.#options, ...options } as MptcpSocketConnectOptions);
   }
 }
@@ -89,7 +90,7 @@ export class HttpsAgent extends TlsAgent {
   }
 
   /** Called by the runtime for a connection that is not in the pool. */
-  override createConnection(options: object, created?: Created): Duplex | null | undefined {
+  override createConnection(options: object, created?: ConnectionCreated): Duplex | null | undefined {
     const socket = createConnection({ ...this.#options, ...options } as MptcpSocketConnectOptions);
     return super.createConnection({ ...options, socket } as Parameters<TlsAgent["createConnection"]>[0], created);
   }

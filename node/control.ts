@@ -64,6 +64,7 @@ export class SocketControl extends PathControl {
     return system()?.loop.descriptorOf(this.#socket, this.#ending) ?? -1;
   }
 
+  /** Whether it can be asked: connected, and not destroyed. */
   protected override get isOpen(): boolean {
     const { connecting, destroyed, pending } = this.#socket;
     return !connecting && !destroyed && !pending;
@@ -85,11 +86,13 @@ export class SocketControl extends PathControl {
     return this.#remote ?? { transport: "tcp", hostname, port };
   }
 
+  /** As `Conn.openSubflow`. */
   override openSubflow(options?: OpenSubflowOptions): Promise<Subflow> {
     this.#watchEnd();
     return super.openSubflow(options);
   }
 
+  /** As `Conn.events`; they end with the socket. */
   override events(): ConnEvents {
     this.#watchEnd();
     return super.events();

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { HttpAgent, type HttpAgentOptions, HttpsAgent, type HttpsAgentOptions } from "./agents.ts";
+export { type ConnectionCreated, HttpAgent, type HttpAgentOptions, HttpsAgent, type HttpsAgentOptions } from "./agents.ts";
 export { SocketControl } from "./control.ts";
 export { mptcpOf } from "./mptcp_of.ts";
 export {

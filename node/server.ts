@@ -72,8 +72,10 @@ export class MptcpServer extends Server {
   override listen(path: string, listeningListener?: () => void): this;
   /** Listens as the options say. */
   override listen(options: MptcpListenOptions, listeningListener?: () => void): this;
+  /** Listens on what another one has made: a handle, a server, `{ fd }`; as `net.Server` does. */
   // deno-lint-ignore no-explicit-any
   override listen(handle: any, backlog?: number, listeningListener?: () => void): this;
+  /** Listens on what another one has made, with the runtime's own backlog. */
   // deno-lint-ignore no-explicit-any
   override listen(handle: any, listeningListener?: () => void): this;
   override listen(...args: unknown[]): this {
@@ -98,6 +100,7 @@ export class MptcpServer extends Server {
     return super.close(callback);
   }
 
+  /** Called by the runtime; a socket has its MPTCP side before anyone hears of it. */
   // deno-lint-ignore no-explicit-any
   override emit(event: any, ...args: any[]): boolean {
     if (event === "connection") this.#listening.accepted(args[0] as Socket);
