@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type AccessOptions, Client, type FileInfo, FTPError, type FTPResponse } from "basic-ftp";
+import { type AccessOptions, Client, type FileInfo, type FTPContext, FTPError, type FTPResponse } from "basic-ftp";
 import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { connect as connectTls, type ConnectionOptions } from "node:tls";
@@ -55,8 +55,7 @@ const LAST_WORD = 3000;
  * ```
  */
 export class FtpClient extends Client implements Disposable {
-  /** basic-ftp's own state: `verbose`, `ipFamily`, `encoding`. */
-  declare readonly ftp: FtpContext;
+  readonly #context: FtpContext;
   readonly #opener: DataOpener;
   #host = "localhost";
   #transfer: Transfer | null = null;
@@ -76,9 +75,9 @@ export class FtpClient extends Client implements Disposable {
     const { timeout = 30_000, maxListingBytes = 40 << 20, allowSeparateTransferHost = false } = given;
     super(timeout, { maxListingBytes, allowSeparateTransferHost });
     const sockets = socketOptionsOf(given);
-    const ftp = new FtpContext(timeout, sockets, (socket) => this.#foreign(socket));
-    (this as { ftp: FtpContext }).ftp = ftp;
-    this.#opener = new DataOpener(ftp, sockets, given);
+    const context = new FtpContext(timeout, sockets, (socket) => this.#foreign(socket));
+    (this as { ftp: FTPContext }).ftp = this.#context = context;
+    this.#opener = new DataOpener(context, sockets, given);
     this.prepareTransfer = () => this.#opener.prepare(this.#transfer ?? new Transfer("download"));
   }
 
@@ -87,7 +86,7 @@ export class FtpClient extends Client implements Disposable {
    * of a closed connection it tells what was last.
    */
   get control(): SocketControl {
-    return this.ftp.control;
+    return this.#context.control;
   }
 
   /** Every data connection since `connect`, in order; the last thousand of them. */
@@ -133,7 +132,7 @@ export class FtpClient extends Client implements Disposable {
   override connectImplicitTLS(host = "localhost", port = 21, tlsOptions: ConnectionOptions = {}): Promise<FTPResponse> {
     return this.#explained(() => {
       this.#begin(host);
-      const { ftp } = this;
+      const ftp = this.#context;
       ftp.reset();
       const settings = this.#tlsSettings(tlsOptions);
       const below = ftp.controlSocket;
@@ -461,7 +460,7 @@ export class FtpClient extends Client implements Disposable {
       throw new MptcpError("EBUSY", "Cannot begin a transfer: another one is under way", { hint: "await each call" });
     }
     const transfer = this.#transfer = new Transfer(kind, signal ?? this.#signal);
-    this.ftp.beginTransfer();
+    this.#context.beginTransfer();
     try {
       transfer.signal.throwIfAborted();
       return await work();
@@ -489,7 +488,7 @@ export class FtpClient extends Client implements Disposable {
    * command. Without one the client is closed.
    */
   async #lastWord(error: unknown): Promise<unknown> {
-    const { ftp } = this;
+    const ftp = this.#context;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const silence = new Promise<null>((resolve) => timer = setTimeout(() => resolve(null), LAST_WORD));
     const reply = await Promise.race([ftp.verdict, silence]);
@@ -500,7 +499,7 @@ export class FtpClient extends Client implements Disposable {
 
   /** Waits until the server has confirmed a download. */
   async #confirmed(startAt: number): Promise<void> {
-    const reply = await this.ftp.verdict;
+    const reply = await this.#context.verdict;
     if (reply === null) throw new MptcpError("ENODATA", "The download has not begun");
     if (reply instanceof Error) throw reply;
     this.#checkWhole(startAt);
@@ -508,7 +507,7 @@ export class FtpClient extends Client implements Disposable {
 
   /** A server may tell the size beforehand. With REST some tell the whole file's, some what is left of it. */
   #checkWhole(startAt: number): void {
-    const { declared } = this.ftp;
+    const { declared } = this.#context;
     const received = this.#transfer?.stream?.bytesRead;
     if (declared === null || received === undefined || received >= declared - startAt) return;
     throw new MptcpError("ENODATA", `The download is incomplete: of ${declared} bytes ${received + startAt} came`);

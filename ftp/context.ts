@@ -174,6 +174,8 @@ export class FtpContext extends FTPContext {
     if (code >= 200) this.#unanswered = 0;
     if (this.#transfer !== null && (code === 150 || code === 125)) {
       this.#transfer.declared ??= declaredBytes(response.message);
+      // basic-ftp would close the client when it finds a data connection that is over already.
+      if (this.dataSocket?.destroyed) return super._passToHandler(new Error("The data connection is closed"));
     }
     // 3xx asks for more: RETR after REST.
     if (code >= 400 || (code >= 200 && code < 300)) this.#settle(response);

@@ -107,6 +107,8 @@ export class DataStream extends Duplex {
       if (count === null) {
         this.#source.owner.look();
         this.push(null);
+        // By TLS some servers confirm nothing before they have seen our end too.
+        conn.closeWrite().catch(() => {});
         return;
       }
       this.#offset = start + count;

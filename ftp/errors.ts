@@ -49,10 +49,9 @@ export function explain(error: unknown, timeout: number): unknown {
   if (path !== undefined || error.name !== "Error") return error;
   if (message.startsWith(CLOSED)) {
     const reason = explain(Object.assign(new Error(message.slice(CLOSED.length)), code === "0" ? {} : { code }), timeout);
-    if (reason instanceof MptcpError) {
-      return new MptcpError(reason.code, reason.message, { hint: "access() opens it again", cause: error });
-    }
-    return reason;
+    const why = (reason as Error).message.replace(/^The FTP client is closed(: )?/, "");
+    const words = `The FTP client is closed${why && `: ${why}`}`;
+    return new MptcpError("EBADF", words, { hint: "access() opens it again", cause: error });
   }
   if (/^Timeout/.test(message)) {
     return new DOMException(`The FTP server was silent for ${timeout} ms`, "TimeoutError");

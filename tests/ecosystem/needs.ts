@@ -16,6 +16,9 @@ const FILES = {
   "nginx-light": "/usr/sbin/nginx",
   "python3-aiosmtpd": "/usr/bin/aiosmtpd",
   "python3-websockets": "/usr/lib/python3/dist-packages/websockets",
+  vsftpd: "/usr/sbin/vsftpd",
+  "python3-pyftpdlib": "/usr/lib/python3/dist-packages/pyftpdlib",
+  "python3-openssl": "/usr/lib/python3/dist-packages/OpenSSL",
 } as const;
 
 /** A server, by its Debian package. */
