@@ -4,11 +4,11 @@
  * @module
  */
 import { system } from "../ffi/mod.ts";
-import { answersOf } from "./serve/answers.ts";
+import { begin } from "./serve/begin.ts";
 import { serveByNode } from "./serve/node_engine.ts";
-import { checkServe, type ServeHandler, type ServeOptions } from "./serve/options.ts";
+import type { ServeHandler, ServeOptions } from "./serve/options.ts";
 import { serveByRuntime } from "./serve/runtime_engine.ts";
-import { HttpServer } from "./serve/server.ts";
+import type { HttpServer } from "./serve/server.ts";
 
 export { FastResponse } from "./serve/fast_response.ts";
 export { ServeInfo } from "./serve/info.ts";
@@ -43,24 +43,8 @@ export { upgradeWebSocket, type UpgradeWebSocketOptions } from "./serve/web_sock
  * ```
  */
 export async function serve(handler: ServeHandler, options: ServeOptions): Promise<HttpServer> {
-  checkServe(handler, options);
-  const { signal, onListen, onError } = options;
-  signal?.throwIfAborted();
-  const answers = answersOf(handler, onError);
-  const host = system();
-  const engine = host?.http
-    ? await serveByRuntime(host, host.http, answers, options)
-    : await serveByNode(host, answers, options);
-  const server = new HttpServer(engine);
-  try {
-    signal?.throwIfAborted();
-    onListen?.(server.addr);
-  } catch (error) {
-    await server.close();
-    throw error;
-  }
-  const stop = () => void server.shutdown().catch(() => {});
-  signal?.addEventListener("abort", stop, { once: true });
-  server.finished.then(() => signal?.removeEventListener("abort", stop));
-  return server;
+  return await begin(handler, options, (answers) => {
+    const host = system();
+    return host?.http ? serveByRuntime(host, host.http, answers, options) : serveByNode(host, answers, options);
+  });
 }

@@ -14,7 +14,7 @@ import type { Origin } from "./info.ts";
 /** What is moved at once. */
 const CHUNK = 1 << 16;
 /** How long a client may take to close a connection that the server has ended, ms; and a pause when accepting failed. */
-const LINGER = 2000;
+const LINGER = 1000;
 const PAUSE = 100;
 
 /** See the module's comment. What comes with a request is its client's connection. */
@@ -24,6 +24,8 @@ export class Relay implements Origin {
   /** The clients' connections, by the ports from which they are relayed. */
   readonly #byPort = new Map<number, Conn>();
   readonly #open = new Set<Conn>();
+  /** The clients that have sent nothing yet. */
+  readonly #silent = new Set<Conn>();
   readonly #running = new Set<Promise<void>>();
   #ref = true;
   #closed = false;
@@ -57,8 +59,9 @@ export class Relay implements Origin {
     return this.#byPort.size > 0;
   }
 
-  /** Done when no connection is left. */
+  /** To be called when the server has ended. Done when no connection is left. */
   async finished(): Promise<void> {
+    for (const conn of this.#silent) conn.close();
     await Promise.all(this.#running);
   }
 
@@ -95,12 +98,16 @@ export class Relay implements Origin {
     let port = 0;
     let timer: ReturnType<typeof setTimeout> | undefined;
     try {
+      // A silent client is nothing to the server: Bun's does not even accept it, and could not end it.
+      const first = await this.#first(outer);
+      if (first === null) return;
       inner = await connect({ ...this.#server, mptcp: "off", noDelay: true });
       this.#keep(inner);
       outer.setNoDelay();
       port = inner.localAddr.port;
       this.#byPort.set(port, outer);
       if (this.#closed) throw new Error("closed meanwhile");
+      await inner.write(first);
       const answered = pump(inner, outer).then(() => timer = setTimeout(() => outer.close(), LINGER));
       await Promise.all([pump(outer, inner), answered]);
     } catch {
@@ -114,6 +121,18 @@ export class Relay implements Origin {
       this.#open.delete(outer);
       if (inner) this.#open.delete(inner);
       if (this.#byPort.get(port) === outer) this.#byPort.delete(port);
+    }
+  }
+
+  /** The first bytes that a client sends; `null` when it leaves without a word. */
+  async #first(client: Conn): Promise<Uint8Array | null> {
+    const buffer = new Uint8Array(CHUNK);
+    this.#silent.add(client);
+    try {
+      const count = await client.read(buffer);
+      return count === null ? null : buffer.subarray(0, count);
+    } finally {
+      this.#silent.delete(client);
     }
   }
 

@@ -1,8 +1,8 @@
 /** The ways of serving that this runtime has, each behind the same function. */
 import { system } from "../../ffi/mod.ts";
 import { readText } from "../../paths/proc.ts";
-import { HttpServer, serve, type ServeHandler, type ServeOptions } from "../../http/serve.ts";
-import { answersOf } from "../../http/serve/answers.ts";
+import { type HttpServer, serve, type ServeHandler, type ServeOptions } from "../../http/serve.ts";
+import { begin } from "../../http/serve/begin.ts";
 import { serveByRuntime, type Steps } from "../../http/serve/runtime_engine.ts";
 import { Unsuitable } from "../../http/serve/takeover.ts";
 import { askFirst } from "../../http/serve/first_request.ts";
@@ -14,7 +14,7 @@ export type Start = (handler: ServeHandler, options?: Partial<ServeOptions>) => 
 export const native: Start = (handler, options = {}) => serve(handler, { hostname: "127.0.0.1", port: 0, ...options });
 
 /** Begins with some of the takeover's steps exchanged. Only where `system().http` is. */
-export async function startWith(
+export function startWith(
   steps: Partial<Steps>,
   handler: ServeHandler,
   options: Partial<ServeOptions> = {},
@@ -22,7 +22,7 @@ export async function startWith(
   const host = system()!;
   const all = { hostname: "127.0.0.1", port: 0, ...options };
   const own = { libc: host.libc, readText, askFirst, ...steps };
-  return new HttpServer(await serveByRuntime(host, host.http!, answersOf(handler, options.onError), all, own));
+  return begin(handler, all, (answers) => serveByRuntime(host, host.http!, answers, all, own));
 }
 
 const portable: Start = (handler, options) => {

@@ -1,0 +1,37 @@
+/**
+ * Beginning to serve, whatever the way: from the arguments to a server that obeys its signal.
+ *
+ * @module
+ */
+import { type Answers, answersOf } from "./answers.ts";
+import type { Engine } from "./engine.ts";
+import { checkServe, type ServeHandler, type ServeOptions } from "./options.ts";
+import { HttpServer } from "./server.ts";
+
+/**
+ * Checks the arguments, starts an engine, and gives the server.
+ *
+ * @param start Starts the engine. It is not called when the arguments are wrong, or the signal is aborted.
+ * @throws As `serve` does; the engine is closed then.
+ */
+export async function begin(
+  handler: ServeHandler,
+  options: ServeOptions,
+  start: (answers: Answers) => Promise<Engine>,
+): Promise<HttpServer> {
+  checkServe(handler, options);
+  const { signal, onListen, onError } = options;
+  signal?.throwIfAborted();
+  const server = new HttpServer(await start(answersOf(handler, onError)));
+  try {
+    signal?.throwIfAborted();
+    onListen?.(server.addr);
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+  const stop = () => void server.shutdown().catch(() => {});
+  signal?.addEventListener("abort", stop, { once: true });
+  server.finished.then(() => signal?.removeEventListener("abort", stop));
+  return server;
+}
