@@ -213,7 +213,9 @@ export interface HttpHostServer {
 
 /** What `upgradeWebSocket` gives. */
 export interface UpgradedWebSocket {
+  /** The server's end. It opens once the response is given back. */
   socket: WebSocket;
+  /** What the handler must answer with. */
   response: Response;
 }
 

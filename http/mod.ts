@@ -3,9 +3,11 @@
  *
  * @module
  */
+export type { UpgradedWebSocket } from "../ffi/mod.ts";
 export type { TcpInfo } from "../kernel/tcp_info.ts";
 export type { Addr } from "../kernel/sockaddr.ts";
-export type { MptcpMode, SocketOptions } from "../net/options.ts";
+export type { Fallback } from "../net/fallback.ts";
+export type { ListenOptions, MptcpMode, SocketOptions } from "../net/options.ts";
 export type { Subflow } from "../paths/connection.ts";
 export {
   closeIdle,

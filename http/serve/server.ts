@@ -13,7 +13,11 @@ export class HttpServer implements AsyncDisposable {
   readonly #over = Promise.withResolvers<void>();
   #ending: Promise<void> | null = null;
 
-  /** @param engine The way of serving. */
+  /**
+   * Servers are made by `serve`.
+   *
+   * @param engine The way of serving.
+   */
   constructor(engine: Engine) {
     this.#engine = engine;
   }
