@@ -7,7 +7,7 @@
 import type { Libc } from "../../ffi/mod.ts";
 import { type Addr, decodeSockaddr, SOCKADDR_STORAGE_SIZE } from "../../kernel/sockaddr.ts";
 import { isMptcp, type Subflow, subflows } from "../../paths/connection.ts";
-import { descriptorSlots, type Means } from "./takeover.ts";
+import { descriptorSlots, type Means } from "../../net/takeover.ts";
 
 /** An address without what only this host knows of it. */
 const withoutZone = (hostname: string): string => hostname.replace(/%.*/, "");

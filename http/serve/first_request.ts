@@ -9,7 +9,7 @@ import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { Addr } from "../../kernel/sockaddr.ts";
 import { connect } from "../../net/connect.ts";
-import { Unsuitable } from "./takeover.ts";
+import { Unsuitable } from "../../net/takeover.ts";
 
 /** A server on this host answers at once, or never. */
 const PATIENCE = 2000;

@@ -23,7 +23,7 @@ import { askFirst } from "./first_request.ts";
 import { type Origin, ServeInfo } from "./info.ts";
 import type { ServeOptions } from "./options.ts";
 import { Relay } from "./relay.ts";
-import { ListenerPlace, type Means, Unsuitable } from "./takeover.ts";
+import { ListenerPlace, type Means, Unsuitable } from "../../net/takeover.ts";
 import { OpenSockets, UpgradeResponse } from "./web_socket.ts";
 
 /** What the takeover is done with. Tests exchange a part, to see what becomes of a step that fails. */

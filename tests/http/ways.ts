@@ -4,7 +4,7 @@ import { readText } from "../../paths/proc.ts";
 import { type HttpServer, serve, type ServeHandler, type ServeOptions } from "../../http/serve.ts";
 import { begin } from "../../http/serve/begin.ts";
 import { serveByRuntime, type Steps } from "../../http/serve/runtime_engine.ts";
-import { Unsuitable } from "../../http/serve/takeover.ts";
+import { Unsuitable } from "../../net/takeover.ts";
 import { askFirst } from "../../http/serve/first_request.ts";
 
 /** Begins to serve on loopback. */

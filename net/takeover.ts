@@ -17,7 +17,7 @@
  *
  * @module
  */
-import { EVENT, type Libc } from "../../ffi/mod.ts";
+import { EVENT, type Libc } from "../ffi/mod.ts";
 import {
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
@@ -26,10 +26,10 @@ import {
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   SOL_SOCKET,
-} from "../../kernel/constants.ts";
-import { ENOENT, errnoName } from "../../kernel/errno.ts";
-import { viewOf } from "../../kernel/struct.ts";
-import { localAddress } from "../../paths/connection.ts";
+} from "../kernel/constants.ts";
+import { ENOENT, errnoName } from "../kernel/errno.ts";
+import { viewOf } from "../kernel/struct.ts";
+import { localAddress } from "../paths/connection.ts";
 
 /** What the takeover is done with. */
 export interface Means {
@@ -67,18 +67,24 @@ export class ListenerPlace {
   readonly #epolls: readonly number[];
 
   /**
-   * Finds the place of the listener that the runtime has on a port of 127.0.0.1.
+   * Finds the place of the listener that the runtime has on a port.
    *
+   * @param hostname The address that it is bound to. @default {"127.0.0.1"}
    * @throws {Unsuitable} When there is none, or the runtime does not watch it by epoll.
    */
-  static find(means: Means, port: number): ListenerPlace {
+  static find(means: Means, port: number, hostname = "127.0.0.1"): ListenerPlace {
     const slots = descriptorSlots(means.readText);
     const found: number[] = [];
-    for (let fd = 0; fd < slots; fd++) if (listensOn(means.libc, fd, port)) found.push(fd);
+    for (let fd = 0; fd < slots; fd++) if (listensOn(means.libc, fd, port, hostname)) found.push(fd);
     if (found.length !== 1) throw new Unsuitable(`${found.length} listeners were found instead of the runtime's one`);
     const place = new ListenerPlace(means, found[0]!, epollSets(means.libc, slots));
     if (place.#told.length === 0) throw new Unsuitable("the runtime does not watch its listener by epoll");
     return place;
+  }
+
+  /** The descriptor: the runtime's, whatever listens there. */
+  get fd(): number {
+    return this.#fd;
   }
 
   private constructor(means: Means, fd: number, epolls: readonly number[]) {
@@ -138,10 +144,10 @@ export class ListenerPlace {
   }
 }
 
-function listensOn(libc: Libc, fd: number, port: number): boolean {
+function listensOn(libc: Libc, fd: number, port: number, hostname: string): boolean {
   if (libc.getInt(fd, SOL_SOCKET, SO_ACCEPTCONN) !== 1) return false;
   const address = localAddress(fd);
-  return address.port === port && address.hostname === "127.0.0.1";
+  return address.port === port && address.hostname === hostname;
 }
 
 /**
