@@ -17,6 +17,9 @@ export interface Expected {
   carried?: number;
 }
 
+/** A lab, or one with its ends changed over for what the server has begun. */
+export type Hosts = Pick<Lab, "client" | "server">;
+
 /** The sockets of one end that belong to a port of the server. */
 interface End {
   connections: SocketRow[];
@@ -36,7 +39,7 @@ function tokensOf({ info }: SocketRow): { local: number; remote: number } | null
 
 const carriedBy = ({ info }: SocketRow) => Number(info["bytes_acked"] ?? 0) + Number(info["bytes_received"] ?? 0);
 
-async function look(lab: Lab, port: number): Promise<{ client: End; server: End }> {
+async function look(lab: Hosts, port: number): Promise<{ client: End; server: End }> {
   const [ours, theirs] = await Promise.all([lab.client.ss(), lab.server.ss()]);
   const open = ({ state }: SocketRow) => state === "ESTAB";
   const toServer = (row: SocketRow) => open(row) && portOf(row.remote) === port;
@@ -54,7 +57,7 @@ async function look(lab: Lab, port: number): Promise<{ client: End; server: End 
  * @param told What the client says of them.
  */
 export async function assertMultipath(
-  lab: Lab,
+  lab: Hosts,
   port: number,
   told: readonly Told[],
   expected: Expected = {},
@@ -62,18 +65,22 @@ export async function assertMultipath(
   const { subflows = 2, carried = 0 } = expected;
   assertGreater(told.length, 0, "the client says nothing of any connection");
   for (const each of told) assert(each.multipath, `the client calls a connection TCP: ${JSON.stringify(told)}`);
-  // Subflows come after the connection, and the two ends do not learn of them at the same time.
+  // Subflows come after the connection, and the two ends do not learn of them at the same time; nor of a connection's end.
   const seen = await until(async () => {
     const now = await look(lab, port);
     const enough = [now.client, now.server].every(({ connections, tcp }) =>
-      connections.every(({ info }) => {
+      connections.length === told.length && connections.every(({ info }) => {
         const token = Number.parseInt(info["token"]!, 16);
         return tcp.filter((row) => tokensOf(row)?.local === token && carriedBy(row) >= carried).length >= subflows;
       })
     );
     return enough && now;
   }).catch(async () => {
-    throw new Error(`Not ${subflows} subflows with ${carried} bytes each: ${JSON.stringify(await look(lab, port))}`);
+    throw new Error(
+      `Not ${told.length} connections, each of ${subflows} subflows with ${carried} bytes: ${
+        JSON.stringify(await look(lab, port))
+      }`,
+    );
   });
   const { client, server } = seen;
 

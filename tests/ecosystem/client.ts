@@ -12,8 +12,8 @@ import type { Report } from "./clients/stage.ts";
 /** How long a program may take from being told to close to its end. */
 const PATIENCE = 10_000;
 
-/** See the module's comment. It ends with its host. */
-export class Client {
+/** See the module's comment. It ends with this object, or with its host. */
+export class Client implements AsyncDisposable {
   readonly #child: Child;
 
   private constructor(child: Child) {
@@ -40,5 +40,9 @@ export class Client {
     });
     const { code, stderr } = await Promise.race([this.#child.ended, late]).finally(() => clearTimeout(timer));
     assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#child.kill();
   }
 }

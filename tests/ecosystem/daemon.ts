@@ -11,17 +11,22 @@ import type { Child } from "../child.ts";
 import type { Host } from "../host.ts";
 import { CERT, KEY } from "./certificate.ts";
 
+/** How long a server may take until it answers. Making a database is slow on a slow disk; a test may take half as much again. */
+const PATIENCE = 60_000;
+
 /**
- * Ends the server when the standard input ends, so also when the test is killed, and itself with the server.
+ * Ends the server when the standard input ends, so also when the test is killed, and itself with the server and its folder.
  * (A shell gives /dev/null to what it starts in the background, hence the 3.)
  */
-const GUARD = 'exec 3<&0; "$@" 2>&1 & server=$!; (cat <&3 >/dev/null; kill -KILL $server) & wait $server';
+const GUARD = 'exec 3<&0; "$@" 2>&1 & server=$!; (cat <&3 >/dev/null; kill -KILL $server) & wait $server; rm -rf "$0"';
 
 /**
  * Namespaces of its own: a server need not run as root, which some refuse, but as who owns its folder; its children end with
  * it, and so does the memory that they share.
  */
-const APART = ["-U", "--map-user=1", "--map-group=1", "-ipf", "--kill-child", "sh", "-c", GUARD, "sh"];
+const APART = ["-U", "--map-user=1", "--map-group=1", "-ipf", "--kill-child", "sh", "-c", GUARD];
+
+const quoted = (words: readonly string[]) => words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
 
 /** A server of a host. */
 export interface DaemonOptions {
@@ -33,7 +38,7 @@ export interface DaemonOptions {
   ready: RegExp;
   /** Files to put into its folder. The certificate of the tests is there as `cert.pem` and `key.pem`. @default {{}} */
   files?: Readonly<Record<string, string>>;
-  /** A command that prepares its folder. @default {undefined} */
+  /** A command that prepares its folder, before the server is there. @default {undefined} */
   prepare?: readonly string[];
   /** @default {true} */
   mptcpize?: boolean;
@@ -61,16 +66,19 @@ export class Daemon implements AsyncDisposable {
     const all = { "cert.pem": CERT, "key.pem": KEY, ...files };
     for (const [name, text] of Object.entries(all)) writeFileSync(join(folder, name), text.replaceAll("@folder", folder));
     chmodSync(join(folder, "key.pem"), 0o600);
-    if (prepare) await host.run("unshare", [...APART.slice(0, 3), ...inFolder(prepare)]);
     const wrapped = mptcpize ? ["mptcpize", "run", ...inFolder(command)] : inFolder(command);
-    const child = host.spawn("unshare", [...APART, ...wrapped]);
+    const whole = prepare ? ["sh", "-c", `${quoted(inFolder(prepare))} && exec "$@"`, "sh", ...wrapped] : wrapped;
+    const child = host.spawn("unshare", [...APART, folder, ...whole]);
     const daemon = new Daemon(child, folder, port);
     child.ended.then(() => rmSync(folder, { recursive: true, force: true }));
-    try {
-      for (let line = ""; !ready.test(line);) line = await child.line();
-    } catch (cause) {
-      throw new Error(`${command[0]} does not start: ${(await child.kill()).stdout}`, { cause });
+    const late = setTimeout(() => void child.kill(), PATIENCE);
+    let answers = false;
+    for await (const line of child) {
+      answers = ready.test(line);
+      if (answers) break;
     }
+    clearTimeout(late);
+    if (!answers) throw new Error(`${command[0]} does not start: ${(await child.kill()).stdout}`);
     const listening = await host.run("ss", ["-OHMln", `sport = :${port}`]);
     assert((listening !== "") === mptcpize, `${command[0]} listens by ${mptcpize ? "TCP" : "MPTCP"}`);
     return daemon;

@@ -12,7 +12,9 @@ const PATHS = [{ rateMbit: 100 }, { rateMbit: 100 }];
 /** What each has done: put a file of 4 MB, and got the same. */
 const DONE = [201, 200, true];
 
-describe("HTTP clients and nginx", { skip: serverNeeds("nginx-light") }, () => {
+const skip = serverNeeds("nginx");
+
+describe("HTTP clients and nginx", () => {
   for (
     const scenario of [
       "fetch of ./http by http",
@@ -23,10 +25,10 @@ describe("HTTP clients and nginx", { skip: serverNeeds("nginx-light") }, () => {
       "an agent by https",
     ]
   ) {
-    it(`exchange a file over two paths: ${scenario}`, async () => {
+    it(`exchange a file over two paths: ${scenario}`, { skip }, async () => {
       await using lab = await Lab.open({ paths: PATHS });
       await using server = await nginx(lab.server, scenario.endsWith("https"));
-      const client = Client.start(lab.client, "http.ts", scenario, addressOf("server", 1), server.port);
+      await using client = Client.start(lab.client, "http.ts", scenario, addressOf("server", 1), server.port);
       const { connections, result } = await client.report();
       assertEquals(result, DONE);
       assertEquals(connections.length, 1);
@@ -42,10 +44,10 @@ describe("HTTP clients and nginx", { skip: serverNeeds("nginx-light") }, () => {
       ["fetch of the bare undici by http", runtime === "bun"],
     ] as const
   ) {
-    it(`${silent ? "ignores" : "calls"} the hook: ${scenario}`, async () => {
+    it(`${silent ? "ignores" : "calls"} the hook: ${scenario}`, { skip }, async () => {
       await using lab = await Lab.open();
       await using server = await nginx(lab.server, false);
-      const client = Client.start(lab.client, "http.ts", scenario, addressOf("server", 1), server.port);
+      await using client = Client.start(lab.client, "http.ts", scenario, addressOf("server", 1), server.port);
       const { connections, result } = await client.report();
       assertEquals(result, DONE);
       if (silent) {

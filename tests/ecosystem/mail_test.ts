@@ -14,12 +14,14 @@ function attachmentHash(mail: string): string {
   return createHash("sha256").update(Buffer.from(base64 ?? "", "base64")).digest("hex");
 }
 
-describe("nodemailer and an SMTP server", { skip: serverNeeds("python3-aiosmtpd") }, () => {
+const skip = serverNeeds("python3-aiosmtpd");
+
+describe("nodemailer and an SMTP server", () => {
   for (const [scenario, tls] of [["plain", false], ["starttls", true]] as const) {
-    it(`pass mails with attachments${tls ? ", by STARTTLS" : ""}`, async () => {
+    it(`pass mails with attachments${tls ? ", by STARTTLS" : ""}`, { skip }, async () => {
       await using lab = await Lab.open();
       await using server = await smtp(lab.server, tls);
-      const client = Client.start(lab.client, "mail.ts", scenario, addressOf("server", 1), server.port);
+      await using client = Client.start(lab.client, "mail.ts", scenario, addressOf("server", 1), server.port);
       const { connections, result } = await client.report<string[]>();
       assertEquals(mailsOf(server).map(attachmentHash).sort(), result.sort());
       assertEquals(connections.length, 1);

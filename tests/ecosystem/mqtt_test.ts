@@ -6,12 +6,14 @@ import { Client } from "./client.ts";
 import { serverNeeds } from "./needs.ts";
 import { mosquitto } from "./servers/mosquitto.ts";
 
-describe("MQTT.js and Mosquitto", { skip: serverNeeds("mosquitto") }, () => {
+const skip = serverNeeds("mosquitto");
+
+describe("MQTT.js and Mosquitto", () => {
   for (const carrier of ["tcp", "tls", "websocket"] as const) {
-    it(`pass a message from one client to another by ${carrier}`, async () => {
+    it(`pass a message from one client to another by ${carrier}`, { skip }, async () => {
       await using lab = await Lab.open();
       await using server = await mosquitto(lab.server, carrier);
-      const client = Client.start(lab.client, "mqtt.ts", carrier, addressOf("server", 1), server.port);
+      await using client = Client.start(lab.client, "mqtt.ts", carrier, addressOf("server", 1), server.port);
       const { connections, result } = await client.report();
       assertEquals(result, { topic: "news/all", same: true });
       assertEquals(connections.length, 2);
@@ -20,10 +22,10 @@ describe("MQTT.js and Mosquitto", { skip: serverNeeds("mosquitto") }, () => {
     });
   }
 
-  it("find each other again over MPTCP when the server comes back", async () => {
+  it("find each other again over MPTCP when the server comes back", { skip }, async () => {
     await using lab = await Lab.open();
     const first = await mosquitto(lab.server, "tcp");
-    const client = Client.start(lab.client, "mqtt.ts", "restart", addressOf("server", 1), first.port);
+    await using client = Client.start(lab.client, "mqtt.ts", "restart", addressOf("server", 1), first.port);
     await assertMultipath(lab, first.port, (await client.report()).connections);
     await first[Symbol.asyncDispose]();
     await using second = await mosquitto(lab.server, "tcp");

@@ -11,9 +11,11 @@ const FILES = {
   mptcpize: "/usr/bin/mptcpize",
   "redis-server": "/usr/bin/redis-server",
   postgresql: "/usr/lib/postgresql/*/bin/postgres",
-  "mariadb-server": "/usr/sbin/mariadbd",
+  "mariadb-server-core": "/usr/sbin/mariadbd",
+  // What makes a new database asks for it.
+  "mariadb-client-core": "/usr/bin/my_print_defaults",
   mosquitto: "/usr/sbin/mosquitto",
-  "nginx-light": "/usr/sbin/nginx",
+  nginx: "/usr/sbin/nginx",
   "python3-aiosmtpd": "/usr/bin/aiosmtpd",
   "python3-websockets": "/usr/lib/python3/dist-packages/websockets",
   vsftpd: "/usr/sbin/vsftpd",
@@ -35,8 +37,8 @@ export function fileOf(name: Package): string | undefined {
  *
  * @returns The reason for node:test's `skip` option; `false` when nothing is missing.
  */
-export function serverNeeds(name: Package): string | false {
-  const missing = ([name, "mptcpize"] as const).filter((each) => fileOf(each) === undefined);
+export function serverNeeds(...names: readonly Package[]): string | false {
+  const missing = ([...names, "mptcpize"] as const).filter((each) => fileOf(each) === undefined);
   if (missing.length > 0) return `${missing.join(", ")} not found: apt-get install ${missing.join(" ")}`;
   return labNeeds("ss") || rootlessNeeds();
 }

@@ -6,21 +6,23 @@ import { Client } from "./client.ts";
 import { serverNeeds } from "./needs.ts";
 import { redis } from "./servers/redis.ts";
 
-describe("ioredis and Redis", { skip: serverNeeds("redis-server") }, () => {
-  it("exchange a large value over two paths", async () => {
+const skip = serverNeeds("redis-server");
+
+describe("ioredis and Redis", () => {
+  it("exchange a large value over two paths", { skip }, async () => {
     await using lab = await Lab.open({ paths: [{ rateMbit: 100 }, { rateMbit: 100 }] });
     await using server = await redis(lab.server);
-    const client = Client.start(lab.client, "redis.ts", "values", addressOf("server", 1), server.port);
+    await using client = Client.start(lab.client, "redis.ts", "values", addressOf("server", 1), server.port);
     const { connections, result } = await client.report<{ same: boolean; count: string }>();
     assertEquals([result.same, result.count], [true, "42"]);
     await assertMultipath(lab, server.port, connections, { carried: 400_000 });
     await client.end();
   });
 
-  it("publish and subscribe by two connections", async () => {
+  it("publish and subscribe by two connections", { skip }, async () => {
     await using lab = await Lab.open();
     await using server = await redis(lab.server);
-    const client = Client.start(lab.client, "redis.ts", "channels", addressOf("server", 1), server.port);
+    await using client = Client.start(lab.client, "redis.ts", "channels", addressOf("server", 1), server.port);
     const { connections, result } = await client.report();
     assertEquals(result, { receivers: 1, same: true });
     assertEquals(connections.length, 2);
@@ -28,10 +30,10 @@ describe("ioredis and Redis", { skip: serverNeeds("redis-server") }, () => {
     await client.end();
   });
 
-  it("find each other again over MPTCP when the server comes back", async () => {
+  it("find each other again over MPTCP when the server comes back", { skip }, async () => {
     await using lab = await Lab.open();
     const first = await redis(lab.server);
-    const client = Client.start(lab.client, "redis.ts", "restart", addressOf("server", 1), first.port);
+    await using client = Client.start(lab.client, "redis.ts", "restart", addressOf("server", 1), first.port);
     await assertMultipath(lab, first.port, (await client.report()).connections);
     await first[Symbol.asyncDispose]();
     await using second = await redis(lab.server);
@@ -41,10 +43,10 @@ describe("ioredis and Redis", { skip: serverNeeds("redis-server") }, () => {
     await client.end();
   });
 
-  it("go by plain TCP when the server has no MPTCP, and the client says so", async () => {
+  it("go by plain TCP when the server has no MPTCP, and the client says so", { skip }, async () => {
     await using lab = await Lab.open();
     await using server = await redis(lab.server, false);
-    const client = Client.start(lab.client, "redis.ts", "fallback", addressOf("server", 1), server.port);
+    await using client = Client.start(lab.client, "redis.ts", "fallback", addressOf("server", 1), server.port);
     const { connections, result } = await client.report();
     assertEquals(result, { value: "b", fallback: "handshake" });
     assertEquals(connections.map(({ multipath, token }) => ({ multipath, token })), [{ multipath: false, token: null }]);
@@ -52,10 +54,10 @@ describe("ioredis and Redis", { skip: serverNeeds("redis-server") }, () => {
     await client.end();
   });
 
-  it("do not go by plain TCP where MPTCP is required", async () => {
+  it("do not go by plain TCP where MPTCP is required", { skip }, async () => {
     await using lab = await Lab.open();
     await using server = await redis(lab.server, false);
-    const client = Client.start(lab.client, "redis.ts", "required", addressOf("server", 1), server.port);
+    await using client = Client.start(lab.client, "redis.ts", "required", addressOf("server", 1), server.port);
     const { connections, result } = await client.report();
     assertEquals([result, connections], ["EOPNOTSUPP", []]);
     await client.end();

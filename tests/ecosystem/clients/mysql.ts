@@ -24,7 +24,7 @@ switch (scenario) {
       [4000],
     );
     const blob = randomBytes(1_000_000);
-    await connection.query("CREATE TABLE t (name TEXT, data LONGBLOB)");
+    await connection.query("CREATE TEMPORARY TABLE t (name TEXT, data LONGBLOB)");
     await connection.execute("INSERT INTO t VALUES (?, ?)", ["it's", blob]);
     const [[row]] = await connection.execute<RowDataPacket[]>("SELECT data FROM t WHERE name = ?", ["it's"]);
     const [[status]] = await connection.query<RowDataPacket[]>("SHOW STATUS LIKE 'Ssl_version'");

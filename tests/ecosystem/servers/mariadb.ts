@@ -1,4 +1,4 @@
-/** MariaDB, as Debian's `mariadb-server` has it, with TLS for who asks for it. */
+/** MariaDB, as Debian's `mariadb-server-core` has it, with TLS for who asks for it. */
 import type { Host } from "../../host.ts";
 import { Daemon } from "../daemon.ts";
 import { fileOf } from "../needs.ts";
@@ -16,7 +16,7 @@ GRANT ALL ON *.* TO 'root'@'%';
 `,
     },
     command: [
-      fileOf("mariadb-server")!,
+      fileOf("mariadb-server-core")!,
       ...lasting,
       "--socket=@folder/socket",
       "--pid-file=@folder/pid",

@@ -1,4 +1,4 @@
-/** nginx, as Debian's `nginx-light` has it. */
+/** nginx, as Debian's `nginx` has it. */
 import type { Host } from "../../host.ts";
 import { Daemon } from "../daemon.ts";
 import { fileOf } from "../needs.ts";
@@ -27,7 +27,7 @@ http {
 }
 `,
     },
-    command: [fileOf("nginx-light")!, "-e", "stderr", "-p", "@folder", "-c", "@folder/nginx.conf"],
+    command: [fileOf("nginx")!, "-e", "stderr", "-p", "@folder", "-c", "@folder/nginx.conf"],
     port,
     // It listens before it says so.
     ready: /\[notice\].* OS: /,
