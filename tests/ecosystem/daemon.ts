@@ -15,10 +15,12 @@ import { CERT, KEY } from "./certificate.ts";
 const PATIENCE = 60_000;
 
 /**
- * Ends the server when the standard input ends, so also when the test is killed, and itself with the server and its folder.
- * (A shell gives /dev/null to what it starts in the background, hence the 3.)
+ * Ends the server and all that it has started when the standard input ends, so also when the test is killed, and itself with
+ * the server, and removes its folder. (A shell gives /dev/null to what it starts in the background, hence the 3. What was in
+ * the midst of writing may make the first removal fail.)
  */
-const GUARD = 'exec 3<&0; "$@" 2>&1 & server=$!; (cat <&3 >/dev/null; kill -KILL $server) & wait $server; rm -rf "$0"';
+const GUARD = 'exec 3<&0; "$@" 2>&1 & server=$!; (cat <&3 >/dev/null; kill -KILL -1) & wait $server; kill -KILL -1; ' +
+  'rm -rf "$0" || rm -rf "$0"';
 
 /**
  * Namespaces of its own: a server need not run as root, which some refuse, but as who owns its folder; its children end with
