@@ -23,7 +23,12 @@ export type { RawAttribute } from "./kernel/netlink_attributes.ts";
 export type { MptcpInfo } from "./kernel/mptcp_info.ts";
 export type { Endpoint, EndpointFlags, EndpointInit, EndpointKey, Limits, SubflowEnd } from "./kernel/mptcp_pm.ts";
 export type { Addr } from "./kernel/sockaddr.ts";
-export type { SubflowOption, SubflowOptionName, SubflowOptionValue } from "./kernel/subflow_option_names.ts";
+export type {
+  SubflowOption,
+  SubflowOptionName,
+  SubflowOptionValue,
+  SubflowTextOptionName,
+} from "./kernel/subflow_option_names.ts";
 export type { TcpInfo } from "./kernel/tcp_info.ts";
 export { Conn } from "./net/conn.ts";
 export type {
@@ -45,10 +50,21 @@ export { listen } from "./net/listen.ts";
 export { Listener } from "./net/listener.ts";
 export type { OpenSubflowOptions } from "./net/open_subflow.ts";
 export { type Origin, PathControl } from "./net/path_control.ts";
+export type {
+  Policy,
+  PolicyContext,
+  PolicyDecision,
+  PolicyHandle,
+  PolicyHooks,
+  PolicyOpenOptions,
+  PolicySubflowClosed,
+} from "./net/policy.ts";
 export type { ConnectOptions, ListenOptions, MptcpMode, SocketOptions } from "./net/options.ts";
 export { connectTls, type ConnectTlsOptions, listenTls, type ListenTlsOptions, TlsConn } from "./net/tls.ts";
 export type { Subflow } from "./paths/connection.ts";
 export { counters } from "./paths/counters.ts";
+export type { HostInterface } from "./paths/host_view.ts";
+export type { PathCandidate } from "./paths/path_candidates.ts";
 export type { DiagnosedSubflow, Finding, FindingCode, Severity } from "./paths/diagnosis/finding.ts";
 export {
   type Announcement,

@@ -27,8 +27,12 @@ export const RTM_GETADDR = 22;
 export const RTNLGRP_LINK = 1;
 /** Group of IPv4 address notifications. */
 export const RTNLGRP_IPV4_IFADDR = 5;
+/** Group of IPv4 route notifications. */
+export const RTNLGRP_IPV4_ROUTE = 7;
 /** Group of IPv6 address notifications. */
 export const RTNLGRP_IPV6_IFADDR = 9;
+/** Group of IPv6 route notifications. */
+export const RTNLGRP_IPV6_ROUTE = 11;
 
 /** `struct ifinfomsg` */
 const IFINFOMSG = struct({ ifi_family: u8(0), ifi_type: u16(2), ifi_index: s32(4), ifi_flags: u32(8), ifi_change: u32(12) });

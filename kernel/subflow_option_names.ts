@@ -7,7 +7,9 @@ import { IPPROTO_IP, IPPROTO_TCP, SOL_SOCKET } from "./constants.ts";
 
 /** What can be done with an option of one subflow, and what its value is. */
 export interface SubflowOption {
+  /** As for `setsockopt(2)`, such as `SOL_SOCKET`. */
   level: number;
+  /** As for `setsockopt(2)`, such as `SO_MARK`. */
   name: number;
   /** An `int`, or a text. */
   kind: "number" | "text";
@@ -15,11 +17,48 @@ export interface SubflowOption {
   access: "both" | "set";
 }
 
-const number = (level: number, name: number) => ({ level, name, kind: "number", access: "both" }) as const;
-const setOnly = (level: number, name: number) => ({ level, name, kind: "number", access: "set" }) as const;
+/** An option whose value is a text. */
+export type SubflowTextOptionName = "SO_BINDTODEVICE" | "TCP_CONGESTION";
+
+/** The name of an option that one subflow can have for itself. */
+export type SubflowOptionName =
+  | SubflowTextOptionName
+  | "SO_REUSEADDR"
+  | "SO_SNDBUF"
+  | "SO_RCVBUF"
+  | "SO_KEEPALIVE"
+  | "SO_PRIORITY"
+  | "SO_REUSEPORT"
+  | "SO_MARK"
+  | "SO_MAX_PACING_RATE"
+  | "SO_BINDTOIFINDEX"
+  | "SO_TXREHASH"
+  | "TCP_NODELAY"
+  | "TCP_MAXSEG"
+  | "TCP_KEEPIDLE"
+  | "TCP_KEEPINTVL"
+  | "TCP_KEEPCNT"
+  | "TCP_SYNCNT"
+  | "TCP_WINDOW_CLAMP"
+  | "TCP_THIN_LINEAR_TIMEOUTS"
+  | "TCP_USER_TIMEOUT"
+  | "TCP_NOTSENT_LOWAT"
+  | "TCP_SAVE_SYN"
+  | "TCP_RTO_MAX_MS"
+  | "TCP_BPF_IW"
+  | "TCP_BPF_SNDCWND_CLAMP"
+  | "TCP_BPF_DELACK_MAX"
+  | "TCP_BPF_RTO_MIN"
+  | "IP_TOS";
+
+/** What the value of a named option is. */
+export type SubflowOptionValue<N extends SubflowOptionName> = N extends SubflowTextOptionName ? string : number;
+
+const number = (level: number, name: number): SubflowOption => ({ level, name, kind: "number", access: "both" });
+const setOnly = (level: number, name: number): SubflowOption => ({ level, name, kind: "number", access: "set" });
 
 /** By the names of `<sys/socket.h>`, `<linux/tcp.h>` and `<linux/bpf.h>`. */
-export const SUBFLOW_OPTIONS = {
+export const SUBFLOW_OPTIONS: Readonly<Record<SubflowOptionName, SubflowOption>> = {
   SO_REUSEADDR: number(SOL_SOCKET, 2),
   SO_SNDBUF: number(SOL_SOCKET, 7),
   SO_RCVBUF: number(SOL_SOCKET, 8),
@@ -49,14 +88,7 @@ export const SUBFLOW_OPTIONS = {
   TCP_BPF_DELACK_MAX: number(IPPROTO_TCP, 1003),
   TCP_BPF_RTO_MIN: number(IPPROTO_TCP, 1004),
   IP_TOS: number(IPPROTO_IP, 1),
-} as const satisfies Record<string, SubflowOption>;
-
-/** The name of an option that one subflow can have for itself. */
-export type SubflowOptionName = keyof typeof SUBFLOW_OPTIONS;
-
-/** What the value of a named option is. */
-export type SubflowOptionValue<N extends SubflowOptionName> = (typeof SUBFLOW_OPTIONS)[N]["kind"] extends "text" ? string
-  : number;
+};
 
 /** The option of a level and a number, if it is a known one, under its name. */
 export function subflowOptionName(level: number, name: number): SubflowOptionName | undefined {

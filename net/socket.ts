@@ -97,7 +97,8 @@ function setCongestion(libc: Libc, fd: number, congestion: string): void {
   const name = new TextEncoder().encode(congestion);
   const details = {
     detail: `congestion control "${congestion}" is not available`,
-    hint: "`sysctl net.ipv4.tcp_available_congestion_control` lists what this kernel has",
+    hint: "`sysctl net.ipv4.tcp_available_congestion_control` lists what this kernel has, and " +
+      "tcp_allowed_congestion_control what may be used without CAP_NET_ADMIN",
   };
   if (!available.has(congestion)) {
     const trial = check(libc.socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP), "socket");

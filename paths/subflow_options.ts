@@ -4,7 +4,7 @@
  * @module
  */
 import { checkInteger, show } from "../kernel/argument_checks.ts";
-
+import { IPPROTO_TCP, TCP_CONGESTION } from "../kernel/constants.ts";
 import { decodeTcpSocket, type TcpDiagSocket } from "../kernel/diag_socket.ts";
 import { EINVAL, ENOENT, EPERM } from "../kernel/errno.ts";
 import { MptcpError, systemError } from "../kernel/error.ts";
@@ -80,7 +80,12 @@ function refused(errno: number, operation: "get" | "set", { level, name }: Optio
       "there is no congestion control of that name",
       "`sysctl net.ipv4.tcp_available_congestion_control` lists them",
     ],
-    [-EPERM]: [`option ${known} needs a privilege that this process lacks`, "CAP_NET_ADMIN, as a rule"],
+    [-EPERM]: [
+      `option ${known} needs a privilege that this process lacks`,
+      level === IPPROTO_TCP && name === TCP_CONGESTION
+        ? "without CAP_NET_ADMIN only what `sysctl net.ipv4.tcp_allowed_congestion_control` lists"
+        : "CAP_NET_ADMIN, as a rule",
+    ],
   };
   const [detail, hint] = details[errno] ?? [undefined, undefined];
   return systemError(errno, `${operation}sockopt`, { detail, hint });
