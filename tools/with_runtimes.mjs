@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = join(root, "node_modules", ".bin");
-const { devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
 /** The version that is installed, or null. */
 function installed(name) {
@@ -23,7 +23,7 @@ function installed(name) {
 }
 
 const complete = existsSync(bin) &&
-  Object.entries(devDependencies).every(([name, version]) =>
+  Object.entries({ ...dependencies, ...devDependencies }).every(([name, version]) =>
     version.startsWith("file:") ? installed(name) !== null : installed(name) === version
   );
 

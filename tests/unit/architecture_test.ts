@@ -19,7 +19,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   http: CORE,
   ftp: [...CORE, "node"],
   policy: CORE,
-  cli: [...CORE, "node", "http", "ftp", "policy", "mod.ts"],
+  cli: [...CORE, "node", "http", "ftp", "policy", "mod.ts", "deno.json"],
   "mod.ts": CORE,
 };
 
