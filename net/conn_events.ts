@@ -157,12 +157,14 @@ class Feed extends Queue<ConnEvent> implements ConnEvents {
   #pause = SHORTEST;
   #ref = false;
 
-  constructor(watched: Watched, ended: (feed: Feed) => void) {
+  /** @param quiet Whether waiting for events lets the process end. */
+  constructor(watched: Watched, quiet: boolean, ended: (feed: Feed) => void) {
     super(() => {
       clearTimeout(this.#timer);
       this.#subscription?.close();
       ended(this);
     }, (waiting) => {
+      if (quiet) return;
       this.#ref = waiting;
       this.#subscription?.setRef(waiting);
       waiting ? this.#timer.ref() : this.#timer.unref();
@@ -300,9 +302,13 @@ class Feed extends Queue<ConnEvent> implements ConnEvents {
 export class EventFeeds {
   readonly #feeds = new Set<Feed>();
 
-  /** Begins one. */
-  open(watched: Watched): ConnEvents {
-    const feed = new Feed(watched, (ended) => this.#feeds.delete(ended));
+  /**
+   * Begins one.
+   *
+   * @param quiet Whether waiting for its events lets the process end. @default {false}
+   */
+  open(watched: Watched, quiet = false): ConnEvents {
+    const feed = new Feed(watched, quiet, (ended) => this.#feeds.delete(ended));
     this.#feeds.add(feed);
     return feed;
   }

@@ -8,6 +8,9 @@ import { MptcpError } from "../kernel/error.ts";
 import type { Addr } from "../kernel/sockaddr.ts";
 import type { Conn } from "./conn.ts";
 import type { Fallback } from "./fallback.ts";
+import { attachPolicy } from "./path_control.ts";
+import { checkPolicy, type Policy, type PolicyHandle } from "./policy.ts";
+import { PolicyUse } from "./policy_use.ts";
 
 interface Waiter<C> {
   resolve(conn: C): void;
@@ -38,6 +41,7 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
   readonly #onClose: () => void;
   readonly #waiting: C[] = [];
   readonly #waiters: Waiter<C>[] = [];
+  readonly #policies = new Set<PolicyUse>();
   #closed = false;
 
   /** Whether the socket is MPTCP, so that MPTCP clients get MPTCP connections. */
@@ -111,6 +115,21 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
   }
 
   /**
+   * Attaches a policy to every connection that it takes from now on: see `./policy`. Connections to which it cannot be
+   * attached (plain TCP, or under the kernel's path manager) go on without it: a decision with action `"attach"` tells of each.
+   *
+   * @throws {TypeError} When it is no policy.
+   * @throws {MptcpError} `EBADF` when the listener is closed.
+   */
+  use(policy: Policy): PolicyHandle {
+    checkPolicy(policy);
+    if (this.#closed) throw this.#closedError("use a policy");
+    const use = new PolicyUse(policy, () => this.#policies.delete(use));
+    this.#policies.add(use);
+    return use;
+  }
+
+  /**
    * Stops listening at once. Pending `accept` calls reject, iterations end, connections that nobody accepted are closed;
    * accepted ones live on. A second call does nothing.
    */
@@ -119,6 +138,7 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
     this.#closed = true;
     this.#acceptor.close();
     this.#onClose();
+    for (const use of [...this.#policies]) use.noMore();
     for (const conn of this.#waiting.splice(0)) conn.close();
     for (const { reject } of this.#waiters.splice(0)) reject(this.#closedError());
   }
@@ -158,8 +178,9 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
   }
 
   #deliver(conn: C): void {
-    if (this.#closed) conn.close();
-    else if (this.#waiters.length > 0) this.#waiters.shift()!.resolve(conn);
+    if (this.#closed) return conn.close();
+    for (const use of this.#policies) attachPolicy(conn, use);
+    if (this.#waiters.length > 0) this.#waiters.shift()!.resolve(conn);
     else this.#waiting.push(conn);
   }
 
@@ -169,7 +190,7 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
     if (this.#waiters.length > 0) this.#acceptor.awaitConnection();
   }
 
-  #closedError(): MptcpError {
-    return new MptcpError("EBADF", "Cannot accept: the listener is closed", { syscall: "accept" });
+  #closedError(what = "accept"): MptcpError {
+    return new MptcpError("EBADF", `Cannot ${what}: the listener is closed`, { syscall: what });
   }
 }

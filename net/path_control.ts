@@ -13,6 +13,7 @@ import * as kernel from "../paths/connection.ts";
 import type { Subflow } from "../paths/connection.ts";
 import { listenToEvents, type Subscription } from "../paths/event_hub.ts";
 import { openSubflow } from "../paths/open_subflow.ts";
+import { PeerAddresses } from "../paths/peer_addresses.ts";
 import { defaultMode } from "../paths/path_manager_mode.ts";
 import { getSocketOption, setSocketOption } from "../paths/socket_options.ts";
 import { getSubflowOption, optionOf, setSubflowOption } from "../paths/subflow_options.ts";
@@ -23,6 +24,10 @@ import { withDeadline } from "./deadline.ts";
 import { acceptedFallback, establishedFallback, type Fallback, handshakeFallback } from "./fallback.ts";
 import type { SocketOptions } from "./options.ts";
 import { checkOpenSubflowOptions, completeRequest, type OpenSubflowOptions } from "./open_subflow.ts";
+import { checkPolicy, type Policy, type PolicyHandle } from "./policy.ts";
+import { PolicyEngine } from "./policy_engine.ts";
+import { PolicyUse } from "./policy_use.ts";
+import { processPolicies } from "./process_policies.ts";
 
 /** Where a connection comes from, and what is known of it besides what the kernel tells. */
 export interface Origin {
@@ -55,10 +60,15 @@ interface LastWords {
   multipath: boolean;
 }
 
+/** Attaches a policy for which somebody else has the handle: a listener, or the process. */
+export let attachPolicy: (control: PathControl, use: PolicyUse) => void;
+
 /** See the module's comment: the part of `Conn` that is about paths and not about bytes. */
 export abstract class PathControl {
   readonly #origin: Origin;
   readonly #feeds = new EventFeeds();
+  readonly #peers = new PeerAddresses();
+  #policies: PolicyEngine | null = null;
   #ids: AddressIds | null = null;
   #listening: Subscription | null = null;
   #lastWords: LastWords | null = null;
@@ -70,6 +80,12 @@ export abstract class PathControl {
    */
   constructor(origin: Origin) {
     this.#origin = origin;
+  }
+
+  static {
+    attachPolicy = (control, use) => {
+      if (control.isOpen) control.#engine().attach(use);
+    };
   }
 
   /** The descriptor; -1 while not connected, once closed, and on hosts without FFI. It stays ours: do not close it. */
@@ -90,18 +106,20 @@ export abstract class PathControl {
     if (paths === "userspace" && this.#origin.wasMultipath) this.#manage();
     // For a client the cause is looked up now, as the counters are fresh; for a server's many clients when somebody asks.
     if (side === "client" && fd >= 0) this.fallback();
+    for (const use of processPolicies()) attachPolicy(this, use);
   }
 
   /** It is under the userspace path manager: the kernel takes no join while nobody in the namespace listens to events. */
   #manage(): void {
     this.#origin.paths = "userspace";
-    if (this.isOpen) this.#listening ??= listenToEvents();
+    if (this.isOpen) this.#listening ??= listenToEvents(this.token, this.#peers);
   }
 
   /** The connection is gone. */
   protected ended(error?: unknown): void {
     this.#listening?.close();
     this.#listening = null;
+    this.#policies?.ended();
     this.#feeds.ended(error);
   }
 
@@ -228,7 +246,7 @@ export abstract class PathControl {
           hint: this.fallback()?.message,
         });
       }
-      const ids = this.#ids ??= new AddressIds(this.localAddr);
+      const ids = this.#addressIds();
       return await withDeadline(options, syscall, async (signal) => {
         const request = await completeRequest(options, { token, remote: this.remoteAddr }, signal);
         const subflow = await openSubflow(() => this.fd, ids, request, signal);
@@ -249,7 +267,9 @@ export abstract class PathControl {
    */
   closeSubflow(id: number): Promise<void> {
     return this.#attempt(async () => {
-      closeSubflow(this.#descriptor("close the subflow"), id);
+      const fd = this.#descriptor("close the subflow");
+      this.#policies?.asked(id);
+      closeSubflow(fd, id);
       await subflowGone(() => this.fd, id);
     });
   }
@@ -369,12 +389,64 @@ export abstract class PathControl {
    * ```
    */
   events(): ConnEvents {
+    return this.#events(false);
+  }
+
+  #events(quiet: boolean): ConnEvents {
     const fd = this.#open("events");
     const control = this as PathControl;
     return this.#feeds.open({
       token: fd < 0 ? null : control.token,
       subflows: () => control.fd < 0 ? [] : control.subflows(),
       fallback: () => control.fallback(),
+    }, quiet);
+  }
+
+  #addressIds(): AddressIds {
+    return this.#ids ??= new AddressIds(this.localAddr);
+  }
+
+  /**
+   * Attaches a policy, which manages the connection's paths until it is stopped or the connection ends: see `./policy`. Several
+   * policies go together: what one may not open, no other does.
+   *
+   * It can do nothing for a connection that is plain TCP: that is no error, as it happens without the program's doing; the
+   * first of `decisions()` says so, and they end.
+   *
+   * @throws {TypeError} When it is no policy.
+   * @throws {MptcpError} `EBADF` when the connection is closed, `EOPNOTSUPP` when the kernel's path manager manages it and the
+   * policy would have to.
+   *
+   * @example All paths there are, kept alive
+   * ```ts ignore
+   * import { connect } from "@mptcp/mptcp";
+   * import { fullMesh, selfHealing } from "@mptcp/mptcp/policy";
+   *
+   * using conn = await connect({ hostname: "server.example", port: 8080, paths: "userspace" });
+   * conn.use(fullMesh());
+   * const healing = conn.use(selfHealing());
+   * for await (const { action, reason, outcome } of healing.decisions()) console.log(action, outcome, reason);
+   * ```
+   */
+  use(policy: Policy): PolicyHandle {
+    checkPolicy(policy);
+    this.#open("use a policy");
+    const obstacle = this.#engine().obstacle(policy);
+    if (obstacle !== null && this.isMultipath()) throw obstacle;
+    const use = new PolicyUse(policy);
+    attachPolicy(this, use);
+    use.noMore();
+    return use;
+  }
+
+  #engine(): PolicyEngine {
+    if (this.pathManager === "userspace") this.#manage();
+    return this.#policies ??= new PolicyEngine({
+      control: this,
+      side: this.#origin.side,
+      events: () => this.#events(true),
+      ids: () => this.#addressIds(),
+      announced: () => this.#peers.list().map(({ remote }) => remote),
     });
   }
 

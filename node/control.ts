@@ -9,6 +9,7 @@ import type { Addr } from "../kernel/sockaddr.ts";
 import type { ConnEvents } from "../net/conn_events.ts";
 import type { OpenSubflowOptions } from "../net/open_subflow.ts";
 import { type Origin, PathControl } from "../net/path_control.ts";
+import type { Policy, PolicyHandle } from "../net/policy.ts";
 import { localAddress, peerAddress, type Subflow } from "../paths/connection.ts";
 
 /** What only the socket's maker may tell its control. */
@@ -96,6 +97,12 @@ export class SocketControl extends PathControl {
   override events(): ConnEvents {
     this.#watchEnd();
     return super.events();
+  }
+
+  /** As `Conn.use`; the policy ends with the socket. */
+  override use(policy: Policy): PolicyHandle {
+    this.#watchEnd();
+    return super.use(policy);
   }
 
   /** What lasts as long as the connection ends with the socket. */

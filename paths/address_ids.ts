@@ -47,6 +47,11 @@ export class AddressIds {
     }
   }
 
+  /** The id that an address has, `null` for none. */
+  known(address: string, port: number): number | null {
+    return this.#ids.get(keyOf(address, port)) ?? null;
+  }
+
   /**
    * The id to use for an address.
    *
@@ -54,8 +59,8 @@ export class AddressIds {
    * @returns `null` when all ids are taken.
    */
   idFor(address: string, port: number): number | null {
-    const known = this.#ids.get(keyOf(address, port));
-    if (known !== undefined) return known;
+    const known = this.known(address, port);
+    if (known !== null) return known;
     const taken = new Set(this.#ids.values());
     for (let id = 1; id <= LAST_ID; id++) if (!taken.has(id)) return id;
     return null;

@@ -92,13 +92,13 @@ export function subscribe(token: number | null, owner: ConnectionOwner | null): 
 }
 
 /**
- * Takes part as one who only listens, where the process may; elsewhere somebody with the privilege has to.
+ * Takes part so that somebody listens, where the process may; elsewhere somebody with the privilege has to.
  *
  * @returns `null` where it may not.
  */
-export function listenToEvents(): Subscription | null {
+export function listenToEvents(token: number | null = null, owner: ConnectionOwner | null = null): Subscription | null {
   try {
-    return subscribe(null, null);
+    return subscribe(token, owner);
   } catch {
     return null;
   }

@@ -17,10 +17,13 @@ import { readText } from "./proc.ts";
 
 /** An interface that can carry traffic, or could. */
 export interface HostInterface {
+  /** The interface's number. */
   index: number;
+  /** The interface's name. */
   name: string;
   /** Up, and can carry traffic. */
   running: boolean;
+  /** The loopback interface. */
   loopback: boolean;
   /** Its addresses, but for link-local ones and those that cannot be used. */
   addresses: {

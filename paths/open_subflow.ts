@@ -177,7 +177,22 @@ class Attempt {
  *
  * @returns What ends it.
  */
-function wake(fd: () => number): () => void {
+function wake(fd: () => number, token: number): () => void {
+  const other = woken.get(token);
+  if (other !== undefined) other.count++;
+  else woken.set(token, { count: 1, restore: probe(fd) });
+  return () => {
+    const mine = woken.get(token);
+    if (mine === undefined || --mine.count > 0) return;
+    woken.delete(token);
+    mine.restore();
+  };
+}
+
+/** Connections that are being woken, by token: of several attempts at once the last one puts back what was before the first. */
+const woken = new Map<number, { count: number; restore: () => void }>();
+
+function probe(fd: () => number): () => void {
   const { libc } = system()!;
   const before = [libc.getInt(fd(), SOL_SOCKET, SO_KEEPALIVE), libc.getInt(fd(), IPPROTO_TCP, TCP_KEEPIDLE)] as const;
   libc.setInt(fd(), SOL_SOCKET, SO_KEEPALIVE, 1);
@@ -312,21 +327,21 @@ export function openSubflow(
       const timer = setTimeout(() => settle(error()), milliseconds);
       cleanups.push(() => clearTimeout(timer));
     };
-    let woken = false;
+    let probed = false;
     const start = () => {
       try {
         drainEvents(); // of earlier subflows between the same addresses
         undo = begin(paths, fd, ids, request);
         attempt.begun();
         if (request.via === undefined) return;
-        if (!isReady(fd())) cleanups.push(wake(fd));
+        if (!isReady(fd())) cleanups.push(wake(fd, request.token));
         within(READY_PATIENCE, unopened);
       } catch (error) {
         const notReady = error instanceof MptcpError && error.code === "ENOTCONN";
         if (!notReady) return settle(explain(error, request) as Error);
-        if (woken) return;
-        woken = true;
-        cleanups.push(wake(fd));
+        if (probed) return;
+        probed = true;
+        cleanups.push(wake(fd, request.token));
         within(READY_PATIENCE, () => explain(error, request) as Error);
       }
     };
@@ -337,7 +352,7 @@ export function openSubflow(
       const events = subscribe(request.token, {
         event(event) {
           if (undo !== null || event.type === "closed") attempt.event(event);
-          else if (event.type === "established" && woken) start();
+          else if (event.type === "established" && probed) start();
         },
         lost: () => undo === null ? start() : attempt.resync(),
         failed: (error) => settle(error as Error),

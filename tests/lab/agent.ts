@@ -6,6 +6,7 @@ import { createHash, randomBytes } from "node:crypto";
 import process from "node:process";
 import type { Conn } from "../../mod.ts";
 import * as mptcp from "../../mod.ts";
+import * as policy from "../../policy/mod.ts";
 import type { Answer, Flow, Kit, Request, Seen } from "./kit.ts";
 import { until } from "./until.ts";
 
@@ -54,7 +55,7 @@ function look(conn: Conn): Seen {
   };
 }
 
-const kit: Kit = { ...mptcp, here: {} as Kit["here"], send, drain, look, until };
+const kit: Kit = { ...mptcp, policy, here: {} as Kit["here"], send, drain, look, until };
 
 async function answer({ id, source, argument }: Request): Promise<Answer> {
   try {

@@ -5,6 +5,7 @@
  */
 import type * as mptcp from "../../mod.ts";
 import type { Conn, Listener } from "../../mod.ts";
+import type * as policy from "../../policy/mod.ts";
 
 /** Bytes that went through a connection. */
 export interface Flow {
@@ -26,6 +27,8 @@ export interface Seen {
 export type Kit = typeof mptcp & {
   /** Lives as long as the agent, so that a later function finds what an earlier one made. */
   here: { conn: Conn; listener: Listener; later: Promise<unknown> };
+  /** The ready-made policies. */
+  policy: typeof policy;
   /** Writes that many bytes. */
   send(conn: Conn, bytes: number): Promise<Flow>;
   /** Reads to the end of the stream. */

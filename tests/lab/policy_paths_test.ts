@@ -1,0 +1,152 @@
+/** Policies that say which paths there are to be, over real paths, each seen from both ends. */
+import { describe, it } from "node:test";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { addressOf, Lab, labNeeds } from "../lab.ts";
+import { managed } from "./managed.ts";
+import { type Agent, RemoteError } from "./remote.ts";
+import { until } from "./until.ts";
+
+const skip = labNeeds();
+
+const FIRST = "10.0.1.1 → 10.0.1.2";
+const SECOND = "10.0.2.1 → 10.0.2.2";
+
+/** The established subflows of an agent's connection, as the client names them. */
+async function paths(agent: Agent, mirrored = false): Promise<string[]> {
+  const all = await agent.run(({ look, here }) => look(here.conn).subflows);
+  return all.filter(({ state }) => state === "ESTABLISHED")
+    .map(({ local, remote }) => mirrored ? `${remote} → ${local}` : `${local} → ${remote}`).sort();
+}
+
+/** Waits until both ends have just these subflows. */
+async function bothHave(client: Agent, server: Agent, expected: string[]): Promise<void> {
+  const same = async () => {
+    const seen = [await paths(client), await paths(server, true)];
+    return seen.every((each) => `${each}` === `${[...expected].sort()}`) || (last = seen, false);
+  };
+  let last: string[][] = [];
+  await until(same, 5000).catch(() => assertEquals(last, [[...expected].sort(), [...expected].sort()]));
+}
+
+describe("fullMesh", { skip }, () => {
+  it("opens what the peer announces, and says why", async () => {
+    await using lab = await Lab.open();
+    const { client, server } = await managed(lab, { idle: true });
+    await client.run(async ({ here, policy }) => {
+      const handle = here.conn.use(policy.fullMesh());
+      here.later = (async () => {
+        for await (const decision of handle.decisions()) if (decision.action === "open") return decision;
+        return null;
+      })();
+      await here.conn.write(new Uint8Array(1));
+      await here.conn.read(new Uint8Array(1));
+    });
+    const decision = await client.run(({ here }) => here.later) as Record<string, unknown>;
+    assertEquals(
+      [
+        decision["policy"],
+        decision["outcome"],
+        decision["local"],
+        decision["remote"],
+        decision["interface"],
+        decision["subflow"],
+      ],
+      ["fullMesh", "done", "10.0.2.1", "10.0.2.2", "a2", 2],
+    );
+    assertStringIncludes(decision["reason"] as string, "the peer announced 10.0.2.2");
+    await bothHave(client, server, [FIRST, SECOND]);
+  });
+
+  it("knows what was announced before it was attached, and follows addresses that come", async () => {
+    await using lab = await Lab.open();
+    const { client, server } = await managed(lab);
+    await client.run(({ here, policy }) => void here.conn.use(policy.fullMesh()));
+    await bothHave(client, server, [FIRST, SECOND]);
+    await lab.client.ip("addr add 10.0.2.77/24 dev a2");
+    await bothHave(client, server, [FIRST, SECOND, "10.0.2.77 → 10.0.2.2"]);
+  });
+
+  it("announces on a server, whose clients then open the paths", async () => {
+    await using lab = await Lab.open({ endpoints: false });
+    const { client, server } = await managed(lab, { listen: { paths: "userspace", hostname: "0.0.0.0" } });
+    await client.run(({ here, policy }) => void here.conn.use(policy.fullMesh()));
+    assertEquals(await paths(client), [FIRST]);
+    await server.run(({ here, policy }) => void here.conn.use(policy.fullMesh()));
+    await bothHave(client, server, [FIRST, SECOND]);
+  });
+});
+
+describe("nSubflows", { skip }, () => {
+  it("keeps that many, over different paths first", async () => {
+    await using lab = await Lab.open();
+    const { client, server } = await managed(lab);
+    await client.run(({ here, policy }) => void here.conn.use(policy.nSubflows(3)));
+    await bothHave(client, server, [FIRST, SECOND, FIRST]);
+    await client.run(async ({ here }) => await here.conn.closeSubflow(here.conn.subflows()[1]!.id));
+    await bothHave(client, server, [FIRST, SECOND, FIRST]);
+  });
+});
+
+describe("backup", { skip }, () => {
+  it("carries nothing over the backup until it is needed, and returns", async () => {
+    await using lab = await Lab.open();
+    const { client, server } = await managed(lab, { connect: { hostname: addressOf("server", 1) } });
+    await client.run(({ here, policy }) => void here.conn.use(policy.backup({ prefer: "a1" })));
+    await bothHave(client, server, [FIRST, SECOND]);
+    const carried = () =>
+      client.run(async ({ here, look }) => {
+        for (let left = 20; left > 0; left--) {
+          await here.conn.write(new Uint8Array(1 << 16));
+          for (let bytes = 1 << 16; bytes > 0;) bytes -= (await here.conn.read(new Uint8Array(bytes)))!;
+        }
+        return Object.fromEntries(look(here.conn).subflows.map(({ local, sent, received }) => [local, sent + received]));
+      });
+    const first = await carried();
+    assert(first["10.0.2.1"]! <= 1, "TCP counts the SYN for a byte, and more was not to be carried");
+    // The preferred path is closed by the peer's reset: its backup takes over, and gives back.
+    await lab.client.filter({ output: ['oifname "a1" reject with tcp reset'], input: ['iifname "a1" drop'] });
+    const second = await carried();
+    assert(second["10.0.2.1"]! > 1e6, `${second["10.0.2.1"]} bytes over the backup`);
+    await lab.client.filter({});
+    await until(async () => (await paths(client)).includes(FIRST));
+    const before = await client.run(({ here, look }) => look(here.conn).subflows.find(({ local }) => local === "10.0.2.1")!);
+    await carried();
+    const after = await client.run(({ here, look }) => look(here.conn).subflows.find(({ local }) => local === "10.0.2.1")!);
+    const since = after.sent + after.received - before.sent - before.received;
+    assert(since < 200_000, `${since} bytes over the backup though the preferred path is back`);
+  });
+
+  it("makes the initial subflow the backup where another path is preferred", async () => {
+    await using lab = await Lab.open();
+    const { client, server } = await managed(lab);
+    await client.run(({ here, policy }) => void here.conn.use(policy.backup({ prefer: ["10.0.2.1"] })));
+    const backups = (agent: Agent) =>
+      agent.run(({ here }) =>
+        here.conn.subflows().filter(({ backup }) => backup).map(({ local }) => local.hostname.slice(0, -2))
+      );
+    await until(async () => `${await backups(client)}` === "10.0.1" && `${await backups(server)}` === "10.0.1");
+    assertEquals((await paths(client)).length, 2);
+  });
+});
+
+describe("use", { skip }, () => {
+  it("says where a policy can do nothing", async () => {
+    await using lab = await Lab.open();
+    const { client } = await managed(lab, { connect: { paths: "kernel" } });
+    const using = client.run(({ here, policy }) => void here.conn.use(policy.fullMesh()));
+    const error = await assertRejects(() => using, RemoteError, 'paths: "userspace"');
+    assertEquals(error.code, "EOPNOTSUPP");
+    const told = await client.run(async ({ connect, listen, policy }) => {
+      using listener = listen({ hostname: "127.0.0.1", port: 0, mptcp: "off" });
+      using conn = await connect({ port: listener.addr.port });
+      const decisions = [];
+      for await (const { action, outcome, error } of conn.use(policy.fullMesh()).decisions()) {
+        decisions.push([action, outcome, (error as Error).message]);
+      }
+      return decisions;
+    });
+    assertEquals(told.length, 1);
+    assertEquals(told[0]!.slice(0, 2), ["attach", "failed"]);
+    assertStringIncludes(told[0]![2]!, "plain TCP");
+  });
+});
