@@ -6,7 +6,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { WebSocketPeer } from "../../ffi/mod.ts";
-import type { ServedWebSocket } from "./web_socket.ts";
+import { FAREWELL, type ServedWebSocket } from "./web_socket.ts";
 
 /** The parts of a socket of `ws` in use here. */
 interface WsSocket {
@@ -24,6 +24,7 @@ interface Ws {
   WebSocketServer: new (options: {
     noServer: true;
     clientTracking: false;
+    closeTimeout: number;
     handleProtocols(): string | false;
   }) => {
     handleUpgrade(message: IncomingMessage, socket: Duplex, head: Uint8Array, done: (socket: WsSocket) => void): void;
@@ -65,6 +66,7 @@ export async function acceptWebSocket(
   const server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
+    closeTimeout: FAREWELL,
     handleProtocols: () => owner.protocol === "" ? false : owner.protocol,
   });
   let opened = false;

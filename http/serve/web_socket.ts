@@ -17,7 +17,7 @@ export interface UpgradeWebSocketOptions {
 }
 
 /** How long the clients have to close their WebSockets when the server ends, ms. */
-const FAREWELL = 2000;
+export const FAREWELL = 2000;
 
 const TYPES = ["open", "message", "close", "error"] as const;
 
@@ -40,6 +40,8 @@ export class ServedWebSocket extends EventTarget implements WebSocketOwner {
   #peer: WebSocketPeer | null = null;
   #state: 0 | 1 | 2 | 3 = 0;
   #closing: [code: number | undefined, reason: string | undefined] | null = null;
+  /** Whether the peer is being told to close. */
+  #telling = false;
 
   constructor(url: string, protocol: string) {
     super();
@@ -83,7 +85,9 @@ export class ServedWebSocket extends EventTarget implements WebSocketOwner {
     if (this.#state > 1) return;
     this.#closing = [code, reason];
     this.#state = 2;
+    this.#telling = true;
     this.#peer?.close(code, reason);
+    this.#telling = false;
   }
 
   opened(peer: WebSocketPeer): void {
@@ -95,13 +99,15 @@ export class ServedWebSocket extends EventTarget implements WebSocketOwner {
 
   message(data: string | Uint8Array): void {
     if (this.#state !== 1) return;
-    const own = typeof data === "string" ? data : data.slice().buffer;
+    const own = typeof data === "string" ? data : new Uint8Array(data).buffer; // a copy, though it be a Buffer
     const value = typeof own === "string" || this.binaryType === "arraybuffer" ? own : new Blob([own]);
     this.dispatchEvent(new MessageEvent("message", { data: value }));
   }
 
   closed(code: number, reason: string): void {
     if (this.#state === 3) return;
+    // Bun tells of the end while it is asked for it; nobody expects events in the middle of a call.
+    if (this.#telling) return queueMicrotask(() => this.closed(code, reason));
     this.#state = 3;
     this.#peer = null;
     const wasClean = code !== 1006;

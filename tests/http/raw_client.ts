@@ -1,4 +1,5 @@
 /** An HTTP/1.1 client that sends what it is told, byte by byte, over a connection of ours. */
+import { Buffer } from "node:buffer";
 import { type Conn, connect, type ConnectOptions } from "@mptcp/mptcp";
 import type { HttpServer } from "../../http/serve.ts";
 import { utf8 } from "../net/pair.ts";
@@ -14,7 +15,7 @@ export interface RawResponse {
   header(name: string): string | undefined;
 }
 
-const latin1 = (text: string) => Uint8Array.from(text, (char) => char.charCodeAt(0));
+const latin1 = (text: string) => new Uint8Array(Buffer.from(text, "latin1"));
 
 /** See the module's comment. Text, but for bodies, is Latin-1: one character, one byte. */
 export class RawClient implements Disposable {
@@ -54,10 +55,7 @@ export class RawClient implements Disposable {
   async #more(): Promise<boolean> {
     const count = await this.conn.read(this.#buffer);
     if (count === null) return false;
-    // By pieces, as the arguments of a call are limited.
-    for (let at = 0; at < count; at += 4096) {
-      this.#rest += String.fromCharCode(...this.#buffer.subarray(at, Math.min(at + 4096, count)));
-    }
+    this.#rest += Buffer.from(this.#buffer.buffer, 0, count).toString("latin1");
     return true;
   }
 
@@ -80,6 +78,11 @@ export class RawClient implements Disposable {
     const text = this.#rest.slice(0, length);
     this.#rest = this.#rest.slice(length);
     return text;
+  }
+
+  /** The next bytes, so many. */
+  async bytes(length: number): Promise<Uint8Array> {
+    return latin1(await this.#exactly(length));
   }
 
   /** The next head alone. */
