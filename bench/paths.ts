@@ -50,6 +50,8 @@ const ROWS: readonly Row[] = [
   { of: "listBySs", title: "`ss -HMni` and `ss -Htni`, the same", target: "", tell: spread },
   { of: "event", title: "from `listen()` to the reader of `watch()`", target: "1 ms", tell: tail },
   { of: "open", title: "`openSubflow()`, until the peer has confirmed it", target: "1 ms over the next row", tell: tail },
+  { of: "option", title: "`setSubflowOption()`", target: "1 ms", tell: tail },
+  { of: "optionAmongMany", title: "`setSubflowOption()` among 2000 other TCP sockets", target: "", tell: tail },
   { of: "bare", title: "the kernel's command alone, until it is established", target: "", tell: tail },
 ];
 

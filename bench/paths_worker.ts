@@ -13,11 +13,15 @@ export interface Measured {
   event: number[];
   open: number[];
   bare: number[];
+  /** One option of one subflow, where there are few sockets, and among 2000. */
+  option: number[];
+  optionAmongMany: number[];
 }
 
 const CONNECTIONS = 500; // both ends are here: 1000 sockets, of which each has two subflows
 const EVENTS = 100;
 const SUBFLOWS = 40;
+const OPTIONS = 50;
 
 const ip = (...args: string[]) => {
   if (spawnSync("ip", args).status !== 0) throw new Error(`ip ${args.join(" ")}`);
@@ -38,7 +42,15 @@ async function timed(work: () => unknown): Promise<number> {
   return performance.now() - begun;
 }
 
-async function list(): Promise<Pick<Measured, "list" | "listBySs">> {
+/** Sets an option of the connection's newest subflow some times. The first time loads the program. */
+async function options(conn: Conn): Promise<number[]> {
+  const { id } = conn.subflows().at(-1)!;
+  const times: number[] = [];
+  for (let mark = 1; mark <= OPTIONS; mark++) times.push(await timed(() => conn.setSubflowOption(id, "SO_MARK", mark)));
+  return times.slice(1);
+}
+
+async function list(): Promise<Pick<Measured, "list" | "listBySs" | "optionAmongMany">> {
   ip("addr", "add", "10.78.0.2/32", "dev", "lo");
   ip("mptcp", "limits", "set", "subflow", "2", "add_addr_accepted", "2");
   ip("mptcp", "endpoint", "add", "10.78.0.2", "dev", "lo", "subflow");
@@ -50,7 +62,7 @@ async function list(): Promise<Pick<Measured, "list" | "listBySs">> {
     conns.push(conn, other);
   }
   while (connections().some(({ subflows }) => subflows.length < 2)) await new Promise((resolve) => setTimeout(resolve, 20));
-  const result: Pick<Measured, "list" | "listBySs"> = { list: [], listBySs: [] };
+  const result: Pick<Measured, "list" | "listBySs" | "optionAmongMany"> = { list: [], listBySs: [], optionAmongMany: [] };
   for (let turn = 0; turn < 8; turn++) {
     const time = await timed(() => {
       if (connections().length < 2 * CONNECTIONS) throw new Error("Some are missing");
@@ -58,6 +70,7 @@ async function list(): Promise<Pick<Measured, "list" | "listBySs">> {
     if (turn > 0) result.list.push(time); // the first one is for warming up
     result.listBySs.push(await timed(() => (spawnSync("ss", ["-HMni"]), spawnSync("ss", ["-Htni"]))));
   }
+  result.optionAmongMany = await options(conns[0]!);
   for (const conn of conns) conn.reset();
   ip("mptcp", "endpoint", "flush");
   ip("addr", "del", "10.78.0.2/32", "dev", "lo");
@@ -86,7 +99,7 @@ function listenAndClose(): { port: number } {
   return listener.addr;
 }
 
-async function subflows(): Promise<Pick<Measured, "open" | "bare">> {
+async function subflows(): Promise<Pick<Measured, "open" | "bare" | "option">> {
   ip("mptcp", "limits", "set", "subflow", "8");
   using listener = listen({ port: 0 });
   const { port } = listener.addr;
@@ -96,6 +109,7 @@ async function subflows(): Promise<Pick<Measured, "open" | "bare">> {
   await greet(conn, other);
   using paths = PathManager.open();
   const result: Pick<Measured, "open" | "bare"> = { open: [], bare: [] };
+  const option = await options(conn);
   const address = "127.0.0.1";
   const alone = async () => {
     while (other.subflows().length > 1 || conn.subflows().length > 1) await new Promise((resolve) => setTimeout(resolve, 1));
@@ -120,7 +134,7 @@ async function subflows(): Promise<Pick<Measured, "open" | "bare">> {
     await conn.closeSubflow(conn.subflows().at(-1)!.id);
     await alone();
   }
-  return { open: result.open.slice(5), bare: result.bare.slice(5) };
+  return { open: result.open.slice(5), bare: result.bare.slice(5), option };
 }
 
 const measured: Measured = { ...await list(), event: await events(), ...await subflows() };

@@ -104,6 +104,8 @@ export function assembleOptionProgram(mapFd: number): Uint8Array<ArrayBuffer> {
     .call(HELPER.getsockopt)
     .label("store")
     .store32(request, RESULT, r0)
+    .set(r0, 1) // ends the walk over the sockets: the read fails with EAGAIN
+    .exit()
     .label("done")
     .set(r0, 0)
     .exit()

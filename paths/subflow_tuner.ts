@@ -22,7 +22,7 @@ import {
 } from "../kernel/bpf.ts";
 import { INSTRUCTION_SIZE } from "../kernel/bpf_assembler.ts";
 import { findBtfFunction } from "../kernel/btf.ts";
-import { EINTR } from "../kernel/errno.ts";
+import { EAGAIN, EINTR } from "../kernel/errno.ts";
 import { check, MptcpError } from "../kernel/error.ts";
 import {
   assembleOptionProgram,
@@ -116,10 +116,10 @@ export class SubflowTuner {
     this.#bpf(BPF_MAP_UPDATE_ELEM, element);
     const iterator = this.#bpf(BPF_ITER_CREATE, encodeIterCreate(this.#link));
     try {
-      // It writes nothing: the read ends when all sockets were seen.
+      // It writes nothing: the read ends when the socket was found, or when all were seen.
       for (;;) {
         const count = this.#libc.read(iterator, this.#chunk);
-        if (count !== -EINTR && check(count, "read") === 0) break;
+        if (count === -EAGAIN || (count !== -EINTR && check(count, "read") === 0)) break;
       }
     } finally {
       this.#libc.close(iterator);
