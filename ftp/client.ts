@@ -13,10 +13,10 @@ import type { SocketControl } from "../node/control.ts";
 import { mptcpOf } from "../node/mptcp_of.ts";
 import { socketOptionsOf } from "../node/socket_options.ts";
 import { FtpContext } from "./context.ts";
-import { DataConnection, type DataConnectionOwner, type DataKind } from "./data_connection.ts";
+import { DataConnection, type DataKind } from "./data_connection.ts";
 import { DataOpener } from "./data_opener.ts";
 import { asItIs, explain } from "./errors.ts";
-import { FileSink, FileSource } from "./files.ts";
+import { checkSink, endSink, openSink, openSource } from "./files.ts";
 import {
   checkClientOptions,
   checkTransferOptions,
@@ -89,7 +89,7 @@ export class FtpClient extends Client implements Disposable {
     return this.#context.control;
   }
 
-  /** Every data connection since `connect`, in order; the last thousand of them. */
+  /** Every data connection since `connect` that a transfer has begun on, in order; the last thousand of them. */
   get dataConnections(): readonly DataConnection[] {
     return this.#opener.connections;
   }
@@ -310,7 +310,7 @@ export class FtpClient extends Client implements Disposable {
   override list(path = "", options: TransferOptions = {}): Promise<FileInfo[]> {
     return this.#onPaths({ path }, () => {
       checkTransferOptions(options);
-      return this.#transferring("list", options.signal, () => null, () => super.list(path));
+      return this.#transferring("list", options.signal, null, () => super.list(path));
     });
   }
 
@@ -343,23 +343,19 @@ export class FtpClient extends Client implements Disposable {
     return this.#onPaths({ toRemotePath }, async () => {
       checkTransferOptions(options);
       const { signal, localStart = 0, localEndInclusive } = options;
-      if (typeof source !== "string") {
-        const relay = Relay.reading(source);
-        return await this.#transferring("upload", signal, () => relay.failure, () => send(relay)).finally(() =>
-          relay.destroy()
-        );
-      }
-      const file = await FileSource.open(source, localStart, localEndInclusive);
+      const file = typeof source === "string" ? await openSource(source, localStart, localEndInclusive) : null;
+      const relay = Relay.reading(file?.stream ?? source as Readable);
       const work = async () => {
-        const response = await send(file);
-        if (file.expected === null || file.expected === file.bytesRead) return response;
-        const sent = `${file.bytesRead} of ${file.expected} bytes were sent`;
+        const response = await send(relay);
+        const expected = file?.expected ?? relay.bytes;
+        if (relay.bytes === expected) return response;
+        const sent = `${relay.bytes} of ${expected} bytes were sent`;
         throw new MptcpError(
           "EIO",
           `Cannot upload "${source}": it changed meanwhile, ${sent}; "${toRemotePath}" is incomplete`,
         );
       };
-      return await this.#transferring("upload", signal, () => file.failure, work).finally(() => file.destroy());
+      return await this.#transferring("upload", signal, relay, work);
     });
   }
 
@@ -384,23 +380,18 @@ export class FtpClient extends Client implements Disposable {
     return this.#onPaths({ fromRemotePath }, async () => {
       checkTransferOptions(options);
       const { signal, startAt = 0 } = options;
-      const receive = async (sink: Writable) => {
-        const response = await super.downloadTo(sink, fromRemotePath, startAt);
+      const file = typeof destination === "string" ? destination : null;
+      if (file !== null) await checkSink(file, startAt);
+      const to = file === null ? destination as Writable : () => openSink(file, startAt);
+      const relay = Relay.to(to, () => this.#confirmed(startAt));
+      return await this.#transferring("download", signal, relay, async () => {
+        const response = await super.downloadTo(relay, fromRemotePath, startAt);
         this.#checkWhole(startAt);
+        await relay.over;
+        if (relay.failure) throw relay.failure;
+        if (file !== null) await endSink(file, startAt, relay.bytes);
         return response;
-      };
-      if (typeof destination !== "string") {
-        const relay = Relay.to(destination, () => this.#confirmed(startAt));
-        const work = () => receive(relay).then(async (response) => (await relay.over, response));
-        return await this.#transferring("download", signal, () => relay.failure, work).finally(() => relay.destroy());
-      }
-      await FileSink.check(destination, startAt);
-      const file = new FileSink(destination, startAt);
-      return await this.#transferring("download", signal, () => file.failure, async () => {
-        const response = await receive(file);
-        await file.commit();
-        return response;
-      }).finally(() => file.destroy());
+      });
     });
   }
 
@@ -448,12 +439,12 @@ export class FtpClient extends Client implements Disposable {
   /**
    * Does a transfer.
    *
-   * @param local Why the local end failed, if it did.
+   * @param relay To the local end, which may be why it failed. It is gone afterwards.
    */
   async #transferring<T>(
     kind: DataKind,
     signal: AbortSignal | undefined,
-    local: () => unknown,
+    relay: Relay | null,
     work: () => Promise<T>,
   ): Promise<T> {
     if (this.#transfer !== null) {
@@ -465,19 +456,19 @@ export class FtpClient extends Client implements Disposable {
       transfer.signal.throwIfAborted();
       return await work();
     } catch (error) {
-      throw await this.#outcome(transfer, error, local);
+      throw await this.#outcome(transfer, error, relay);
     } finally {
+      relay?.destroy();
       transfer.close();
       this.#transfer = null;
     }
   }
 
   /** Why a transfer failed: what one end did makes errors at the others. */
-  async #outcome({ signal, stream }: Transfer, error: unknown, local: () => unknown): Promise<unknown> {
+  async #outcome({ signal, stream }: Transfer, error: unknown, relay: Relay | null): Promise<unknown> {
     const reply = error instanceof FTPError || stream === null ? error : await this.#lastWord(error);
     if (signal.aborted) return asItIs(signal.reason);
-    const failure = local();
-    if (failure) return asItIs(failure);
+    if (relay?.failure) return asItIs(relay.failure);
     const broken = stream?.failure;
     if (broken && reply instanceof FTPError) reply.cause ??= broken;
     return reply instanceof FTPError && broken ? reply : broken ?? error;
@@ -516,12 +507,8 @@ export class FtpClient extends Client implements Disposable {
   /** A data connection that a `prepareTransfer` of somebody else has made. */
   #foreign(socket: Socket): void {
     const transfer = this.#transfer;
-    const control = mptcpOf(socket);
-    let owner!: DataConnectionOwner;
     const count = () => socket.bytesRead + socket.bytesWritten;
-    const connection = new DataConnection(transfer?.kind ?? "download", count, (given) => owner = given);
-    if (control !== null) owner.opened(control);
-    this.#opener.remember(connection);
+    this.#opener.remember(new DataConnection(transfer?.kind ?? "download", mptcpOf(socket), count));
     transfer?.signal.addEventListener("abort", () => socket.destroy(), { once: true });
   }
 }

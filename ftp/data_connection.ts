@@ -20,8 +20,6 @@ const UNKNOWN: Words = { isMultipath: false, fallback: null, subflows: [] };
 
 /** What only the client may tell a {@linkcode DataConnection}. */
 export interface DataConnectionOwner {
-  /** The connection is there. */
-  opened(control: PathControl): void;
   /** It may soon be over: asks the kernel, as its paths end with it. */
   look(): void;
   /** It is closed next. */
@@ -33,20 +31,26 @@ export class DataConnection {
   /** What went through it. */
   readonly kind: DataKind;
   readonly #count: () => number;
-  #control: PathControl | null = null;
+  #control: PathControl | null;
   #last: Words | null = null;
 
   /**
    * Clients make them.
    *
+   * @param control `null` where nobody knows.
    * @param count The bytes so far.
    * @param keep Gets what only the client may call.
    */
-  constructor(kind: DataKind, count: () => number, keep: (owner: DataConnectionOwner) => void = () => {}) {
+  constructor(
+    kind: DataKind,
+    control: PathControl | null,
+    count: () => number,
+    keep: (owner: DataConnectionOwner) => void = () => {},
+  ) {
     this.kind = kind;
+    this.#control = control;
     this.#count = count;
     keep({
-      opened: (control) => this.#control = control,
       look: () => void this.#now,
       ending: () => {
         const before = this.#last;
@@ -57,11 +61,13 @@ export class DataConnection {
         this.#control = null;
       },
     });
+    // What is short may be over before anybody asks.
+    void this.#now;
   }
 
   get #now(): Words {
     const control = this.#control;
-    if (control === null) return this.#last ?? UNKNOWN;
+    if (control === null || control.fd < 0) return this.#last ?? UNKNOWN;
     try {
       const words = {
         isMultipath: control.isMultipath(),

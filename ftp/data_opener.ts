@@ -11,14 +11,13 @@ import type { Channel } from "../ffi/mod.ts";
 import { hostPort, MptcpError } from "../kernel/error.ts";
 import { ipVersion } from "../kernel/ip.ts";
 import { Conn } from "../net/conn.ts";
-import { withDeadline } from "../net/deadline.ts";
+import { unlessAborted, withDeadline } from "../net/deadline.ts";
 import { dial } from "../net/dial.ts";
 import { openListener } from "../net/listen.ts";
-import type { Listener } from "../net/listener.ts";
 import type { SocketOptions } from "../net/options.ts";
 import type { Origin } from "../net/path_control.ts";
 import { secure } from "../net/tls.ts";
-import { peerAddress } from "../paths/connection.ts";
+import { isMptcp, peerAddress } from "../paths/connection.ts";
 import type { FtpContext } from "./context.ts";
 import { DataConnection, type DataConnectionOwner } from "./data_connection.ts";
 import { DataStream } from "./data_stream.ts";
@@ -28,6 +27,12 @@ import type { Transfer } from "./transfer.ts";
 
 /** A command by which a data connection comes about. */
 type Way = "EPSV" | "PASV" | "EPRT" | "PORT";
+
+/** A connection without anybody who uses it yet. */
+interface Link {
+  channel: Channel;
+  origin: Origin;
+}
 
 /** How many data connections are remembered. */
 const REMEMBERED = 1000;
@@ -124,32 +129,35 @@ export class DataOpener {
   }
 
   async #openPassive(host: string, port: number, transfer: Transfer): Promise<void> {
-    const { ending } = this.#ftp;
     const what = `open a data connection to ${hostPort(host, port)}`;
-    const signal = AbortSignal.any([transfer.signal, ending]);
-    const { channel, origin } = await withDeadline(this.#deadline(signal), what, (signal) => {
+    const either = AbortSignal.any([transfer.signal, this.#ftp.ending]);
+    const link = await withDeadline(this.#deadline(either), what, (signal) => {
       return dial({ ...this.#sockets, hostname: host, port }, signal);
     });
     const stop = new AbortController();
-    const opening = withDeadline(this.#deadline(stop.signal), "begin TLS on the data connection", async (signal) => {
-      return await this.#conn(channel, origin, signal);
+    const plain = this.#ftp.hasTLS ? null : new Conn(link.channel, link.origin);
+    let opened = false;
+    stop.signal.addEventListener("abort", () => opened || (plain ?? link.channel).close());
+    this.#take(transfer, stop, async () => {
+      opened = true;
+      return plain ?? await this.#secured(link, stop.signal);
     });
-    this.#take(transfer, opening, () => stop.abort());
   }
 
   async #openActive(way: "EPRT" | "PORT", transfer: Transfer): Promise<FTPResponse> {
-    const ftp = this.#ftp;
     const stop = new AbortController();
-    const { port, opening } = this.#listen(stop.signal);
-    opening.catch(() => {}); // told by the stream, if there comes to be one
+    const { port, accept } = this.#listen(stop.signal);
     try {
       const address = this.#announced();
       const command = way === "EPRT"
         ? `EPRT |${ipVersion(address) === 6 ? 2 : 1}|${address}|${port}|`
         : `PORT ${[...address.split("."), port >> 8, port & 255].join(",")}`;
-      const response = await ftp.request(command);
+      const response = await this.#ftp.request(command);
       transfer.signal.throwIfAborted();
-      this.#take(transfer, opening, () => stop.abort());
+      this.#take(transfer, stop, async () => {
+        const link = await accept();
+        return this.#ftp.hasTLS ? await this.#secured(link, stop.signal) : new Conn(link.channel, link.origin);
+      });
       return response;
     } catch (error) {
       stop.abort();
@@ -162,76 +170,69 @@ export class DataOpener {
     return this.#active?.address ?? this.#ftp.addresses.local;
   }
 
-  /** Waits for the server, and for nobody else. */
-  #listen(signal: AbortSignal): { port: number; opening: Promise<Conn> } {
+  /**
+   * Listens for the server, and for nobody else.
+   *
+   * @param signal Ends the listening: no sooner, as the server's further subflows join at the listener.
+   */
+  #listen(signal: AbortSignal): { port: number; accept: () => Promise<Link> } {
     const { local, remote } = this.#ftp.addresses;
-    const what = "open a data connection: the server has not connected";
-    let taken = false;
+    let arrived!: (link: Link) => void;
     let failed!: (error: unknown) => void;
-    const failure = new Promise<never>((_, reject) => failed = reject);
-    failure.catch(() => {});
+    const arrival = new Promise<Link>((resolve, reject) => [arrived, failed] = [resolve, reject]);
+    let taken = false;
     const options = { ...this.#sockets, hostname: local, port: this.#active?.port ?? 0 };
-    const listener: Listener = openListener<Conn>(options, (channel, origin) => {
+    const listener = openListener<Conn>(options, (channel, origin) => {
       const client = channel.remoteAddr?.hostname ?? peerAddress(channel.fd).hostname;
       if (taken || client !== remote) throw new Error("a stranger");
       taken = true;
-      const conn = this.#conn(channel, origin, signal);
-      if (conn instanceof Promise) conn.catch(failed);
-      return conn;
+      arrived({ channel, origin });
+      return new Promise(() => {}); // it is not the listener's any more
     });
-    const accept = async (): Promise<Conn> => {
-      for (;;) {
-        try {
-          return await listener.accept();
-        } catch (error) {
-          signal.throwIfAborted();
-          if (error instanceof MptcpError) throw error;
-        }
-      }
+    signal.addEventListener("abort", () => listener.close());
+    const next = (): void => {
+      // A stranger ends only the call.
+      listener.accept().catch((error) => error instanceof MptcpError || signal.aborted ? failed(error) : next());
     };
-    const opening = withDeadline(this.#deadline(signal), what, async (signal) => {
-      const aborted = new Promise<never>((_, reject) => {
-        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-      });
-      const accepting = accept();
-      try {
-        const conn = await Promise.race([accepting, failure, aborted]);
-        if (this.#sockets.mptcp !== "require" || conn.isMultipath()) return conn;
-        conn.reset();
-        const reason = conn.fallback()?.message ?? "the server connected by plain TCP";
-        throw new MptcpError("EOPNOTSUPP", `Cannot open a data connection by MPTCP: ${reason}`, { syscall: "accept" });
-      } catch (error) {
-        accepting.then((conn) => conn.reset(), () => {});
+    const accept = () => {
+      next();
+      const what = "open a data connection: the server has not connected";
+      return withDeadline(this.#deadline(signal), what, async (ended) => {
+        const link = await unlessAborted(arrival, ended);
+        if (this.#sockets.mptcp !== "require" || isMptcp(link.channel.fd)) return link;
+        const why = "the server connected by plain TCP";
+        throw new MptcpError("EOPNOTSUPP", `Cannot open a data connection by MPTCP: ${why}`, { syscall: "accept" });
+      }).catch((error) => {
+        arrival.then(({ channel }) => channel.reset(), () => {});
         throw error;
-      } finally {
-        listener.close();
-      }
-    });
-    return { port: listener.addr.port, opening };
+      });
+    };
+    return { port: listener.addr.port, accept };
   }
 
-  /** The connection on an open channel: at once, or after the handshake where the control connection speaks TLS. */
-  #conn(channel: Channel, origin: Origin, signal: AbortSignal): Conn | Promise<Conn> {
+  /** Begins TLS, as the control connection has it. */
+  async #secured({ channel, origin }: Link, signal: AbortSignal): Promise<Conn> {
     const ftp = this.#ftp;
-    if (!ftp.hasTLS) return new Conn(channel, origin);
+    if (channel.fd < 0) throw new MptcpError("ECONNRESET", "TLS handshake failed: the server closed the data connection");
     // Servers want to see the session of the control connection again: so nobody else can take the data connection.
     const session = ftp.tlsSessionStore ?? (ftp.socket as TLSSocket).getSession();
     const settings: ConnectionOptions = { ...ftp.tlsOptions, ...(session ? { session } : {}) };
-    return secure(channel, origin, settings, signal, (tls) => {
-      // A ticket of TLS 1.3 is good for one time.
-      tls.on("session", (session) => ftp.tlsSessionStore = session);
+    return await withDeadline(this.#deadline(signal), "begin TLS on the data connection", (signal) => {
+      return secure(channel, origin, settings, signal, (tls) => {
+        // A ticket of TLS 1.3 is good for one time.
+        tls.on("session", (session) => ftp.tlsSessionStore = session);
+      });
     });
   }
 
-  #take(transfer: Transfer, opening: Promise<Conn>, cancel: () => void): void {
-    let owner!: DataConnectionOwner;
-    const connection = new DataConnection(
-      transfer.kind,
-      () => stream.bytesRead + stream.bytesWritten,
-      (given) => owner = given,
-    );
-    const stream = new DataStream({ opening, cancel, owner, timeout: this.#timeout });
-    this.remember(connection);
+  #take(transfer: Transfer, stop: AbortController, open: () => Promise<Conn>): void {
+    const opened = (conn: Conn): DataConnectionOwner => {
+      let owner!: DataConnectionOwner;
+      const count = () => stream.bytesRead + stream.bytesWritten;
+      this.remember(new DataConnection(transfer.kind, conn, count, (given) => owner = given));
+      return owner;
+    };
+    const stream = new DataStream({ open, opened, stop, timeout: this.#timeout });
     transfer.stream = stream;
     this.#ftp.dataSocket = stream as unknown as Socket;
   }

@@ -2,8 +2,8 @@
  * A data connection as the stream that basic-ftp moves files by.
  *
  * It reads and writes the connection itself and not a `net.Socket`: that is several times as fast, and what TLS needs is done
- * by `TlsConn` on every runtime. It can be used before the connection is there, as servers open theirs, and begin TLS, only
- * when they have got the command.
+ * by `TlsConn` on every runtime. The connection comes with the first byte to be moved, so when the server has said that it
+ * begins: some servers take a TLS handshake that comes earlier for an attack.
  *
  * @module
  */
@@ -22,12 +22,12 @@ const HIGH_WATER = 1 << 20;
 
 /** What a stream is made of. */
 export interface DataSource {
-  /** The connection, the stream's from then on. */
-  opening: Promise<Conn>;
-  /** Ends the opening. */
-  cancel: () => void;
-  /** Told what becomes of the connection. */
-  owner: DataConnectionOwner;
+  /** Gives the connection, the stream's from then on. Called once, when the first byte is to be moved. */
+  open(): Promise<Conn>;
+  /** Aborted when the stream is over: ends the opening, and what was prepared for it. */
+  stop: AbortController;
+  /** Called with it. @returns What is to be told of what becomes of it. */
+  opened(conn: Conn): DataConnectionOwner;
   /** Milliseconds without progress after which the peer counts as gone, 0 for never. */
   timeout: number;
 }
@@ -35,7 +35,9 @@ export interface DataSource {
 /** See the module's comment. */
 export class DataStream extends Duplex {
   readonly #source: DataSource;
+  #opening: Promise<Conn> | null = null;
   #conn: Conn | null = null;
+  #owner: DataConnectionOwner | null = null;
   #slab: Buffer = Buffer.alloc(0);
   #offset = 0;
   #failure: unknown = null;
@@ -47,7 +49,6 @@ export class DataStream extends Duplex {
   constructor(source: DataSource) {
     super({ allowHalfOpen: true, readableHighWaterMark: HIGH_WATER, writableHighWaterMark: HIGH_WATER });
     this.#source = source;
-    source.opening.then((conn) => this.#opened(conn), (error) => this.#failed(error));
   }
 
   /** Why the connection failed, `null` when it did not: for other ends of this stream somebody else is the cause. */
@@ -55,31 +56,18 @@ export class DataStream extends Duplex {
     return this.#failure;
   }
 
-  /** The peer's address, as of `net.Socket`. */
-  get remoteAddress(): string | undefined {
-    return this.#conn?.remoteAddr.hostname;
-  }
-
-  /** The peer's port, as of `net.Socket`. */
-  get remotePort(): number | undefined {
-    return this.#conn?.remoteAddr.port;
-  }
-
-  /** As of `net.Socket`. */
-  get remoteFamily(): string | undefined {
-    const address = this.remoteAddress;
-    return address && (address.includes(":") ? "IPv6" : "IPv4");
-  }
-
   /** As of `net.Socket`; a transfer's own watch is better. */
   setTimeout(): this {
     return this;
   }
 
-  #opened(conn: Conn): void {
-    if (this.destroyed) return conn.reset();
-    this.#conn = conn;
-    this.#source.owner.opened(conn);
+  #connected(): Promise<Conn> {
+    return this.#opening ??= this.#source.open().then((conn) => {
+      this.#conn = conn;
+      if (this.destroyed) conn.reset();
+      else this.#owner = this.#source.opened(conn);
+      return conn;
+    });
   }
 
   #failed(error: unknown): void {
@@ -91,7 +79,7 @@ export class DataStream extends Duplex {
   /** `Readable` */
   override _read(): void {
     if (this.#conn) this.#receive(this.#conn);
-    else this.#source.opening.then((conn) => this.#receive(conn), () => {});
+    else this.#connected().then((conn) => this.#receive(conn), (error) => this.#failed(error));
   }
 
   #receive(conn: Conn): void {
@@ -105,7 +93,7 @@ export class DataStream extends Duplex {
     const start = this.#offset;
     conn.read(slab.subarray(start, start + CHUNK)).then((count) => {
       if (count === null) {
-        this.#source.owner.look();
+        this.#owner?.look();
         this.push(null);
         // By TLS some servers confirm nothing before they have seen our end too.
         conn.closeWrite().catch(() => {});
@@ -125,7 +113,7 @@ export class DataStream extends Duplex {
   /** `Writable` */
   override _final(done: (error?: Error | null) => void): void {
     this.#onConn(async (conn) => {
-      const look = () => this.#source.owner.look();
+      const look = () => this.#owner?.look();
       look();
       await conn.closeWrite();
       await delivered(conn, this.#source.timeout, look);
@@ -138,7 +126,7 @@ export class DataStream extends Duplex {
     well: () => void = () => {},
   ): Promise<void> {
     try {
-      await work(this.#conn ?? await this.#source.opening);
+      await work(this.#conn ?? await this.#connected());
     } catch (error) {
       this.#failed(error);
       return done(error as Error);
@@ -152,9 +140,9 @@ export class DataStream extends Duplex {
    */
   override _destroy(_error: Error | null, done: (error?: Error | null) => void): void {
     const conn = this.#conn;
-    this.#source.cancel();
+    this.#source.stop.abort();
     if (conn !== null) {
-      this.#source.owner.ending();
+      this.#owner?.ending();
       // An orderly end in the middle would let the server take half of a file for the whole.
       if (this.readableEnded || this.writableFinished) conn.close();
       else conn.reset();

@@ -1,41 +1,54 @@
 /**
- * What stands between basic-ftp and a stream of the user.
+ * What stands between basic-ftp and the stream that a transfer comes from or goes to.
  *
  * @module
  */
 import { type Readable, Transform, type TransformCallback, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
+const HIGH_WATER = 1 << 20;
+
 /**
- * Passes bytes on to or from a stream of the user. When one side fails, the other one is destroyed, as in `pipeline`; the
- * error is kept and not emitted, as basic-ftp would close the client.
+ * Passes bytes on. When one side fails, the other one is destroyed, as in `pipeline`; the error is kept and not emitted, as
+ * basic-ftp would close the client.
  */
 export class Relay extends Transform {
   readonly #verdict: () => Promise<unknown>;
+  #open: (() => Writable) | null;
   #over: Promise<void> = Promise.resolve();
   #failure: unknown = null;
+  /** How many bytes have passed. */
+  bytes = 0;
 
-  private constructor(verdict: () => Promise<unknown> = () => Promise.resolve()) {
-    super();
+  private constructor(open: (() => Writable) | null, verdict: () => Promise<unknown>) {
+    super({ readableHighWaterMark: HIGH_WATER, writableHighWaterMark: HIGH_WATER });
+    this.#open = open;
     this.#verdict = verdict;
   }
 
   /**
-   * What is written here goes to the user's stream.
+   * What is written here goes to another stream.
    *
+   * @param destination A function is called with the first byte, or at the end: so a file stays as it is until then.
    * @param verdict Settles when it is known whether these bytes are the whole: only then the stream ends, else it is destroyed.
    */
-  static to(destination: Writable, verdict: () => Promise<unknown>): Relay {
-    const relay = new Relay(verdict);
-    relay.#join(destination, () => pipeline(relay, destination));
+  static to(destination: Writable | (() => Writable), verdict: () => Promise<unknown>): Relay {
+    const relay = new Relay(typeof destination === "function" ? destination : () => destination, verdict);
+    if (typeof destination !== "function") relay.#begin();
     return relay;
   }
 
-  /** What the user's stream gives can be read here. */
+  /** What another stream gives can be read here. */
   static reading(source: Readable): Relay {
-    const relay = new Relay();
+    const relay = new Relay(null, () => Promise.resolve());
     relay.#join(source, () => pipeline(source, relay));
     return relay;
+  }
+
+  #begin(): void {
+    const destination = this.#open?.();
+    this.#open = null;
+    if (destination) this.#join(destination, () => pipeline(this, destination));
   }
 
   #join(theirs: Readable | Writable, pipe: () => Promise<void>): void {
@@ -49,24 +62,29 @@ export class Relay extends Transform {
     });
   }
 
-  /** Why the user's stream failed, `null` when it did not. */
+  /** Why the other stream failed, `null` when it did not. */
   get failure(): unknown {
     return this.#failure;
   }
 
-  /** Settles when the user's stream has ended. It never rejects. */
+  /** Settles when the other stream has ended. It never rejects. */
   get over(): Promise<void> {
     return this.#over;
   }
 
   /** `Transform` */
-  override _transform(chunk: unknown, _encoding: string, done: TransformCallback): void {
+  override _transform(chunk: Uint8Array, _encoding: string, done: TransformCallback): void {
+    this.#begin();
+    this.bytes += chunk.length;
     done(null, chunk);
   }
 
   /** `Transform` */
   override _flush(done: TransformCallback): void {
-    this.#verdict().then(() => done(), done);
+    this.#verdict().then(() => {
+      this.#begin();
+      done();
+    }, done);
   }
 
   /** `Readable`, `Writable` */

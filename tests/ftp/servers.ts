@@ -1,5 +1,5 @@
 /**
- * FTP servers as Debian ships them. What they serve is in `files/` of their folder; anybody may log in as `u` with `p`.
+ * FTP servers as Debian ships them. What they serve is in `files/` of their folder.
  *
  * @module
  */
@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { Daemon } from "../ecosystem/daemon.ts";
 import { fileOf, serverNeeds } from "../ecosystem/needs.ts";
 import type { Host } from "../host.ts";
+import { runtime } from "../host/program.ts";
 import { labNeeds } from "../needs.ts";
 
 const fileHere = (name: string) => fileURLToPath(new URL(`./${name}`, import.meta.url));
@@ -22,6 +23,8 @@ export interface FtpServerOptions {
 /** A server that can be started in a host. */
 export interface FtpServer {
   name: string;
+  /** Who can log in, with the password `p`. */
+  user: string;
   /** Why it cannot be had here; `false` when it can. */
   skip: string | false;
   /** Starts it at port 2121. */
@@ -50,13 +53,13 @@ isolate=NO
 isolate_network=NO
 `;
 
-/** It takes a data connection only with a TLS session that the control connection had. */
+/** It takes a data connection only with a TLS session that the control connection had, which Deno cannot do. */
 const VSFTPD_TLS = `
 ssl_enable=YES
 allow_anon_ssl=YES
 force_anon_logins_ssl=YES
 force_anon_data_ssl=YES
-require_ssl_reuse=YES
+require_ssl_reuse=${runtime === "deno" ? "NO" : "YES"}
 rsa_cert_file=@folder/cert.pem
 rsa_private_key_file=@folder/key.pem
 ssl_ciphers=HIGH
@@ -70,13 +73,25 @@ const BESIDE = 'LD_PRELOAD="$0 $LD_PRELOAD" exec "$@"';
 
 export const vsftpd: FtpServer = {
   name: "vsftpd",
+  user: "ftp",
   skip: serverNeeds("vsftpd") || labNeeds("gcc"),
   start(host, { tls = false, mptcpize = true } = {}) {
     const build = `mkdir @folder/files && gcc -shared -fPIC -o @folder/oobinline.so ${fileHere("oobinline.c")} -ldl`;
     return Daemon.start(host, {
       files: { "vsftpd.conf": VSFTPD + (tls ? VSFTPD_TLS : "") },
       prepare: ["sh", "-c", build],
-      command: ["sh", "-c", TOLD, "sh", "sh", "-c", BESIDE, "@folder/oobinline.so", fileOf("vsftpd")!, "@folder/vsftpd.conf"],
+      command: [
+        "sh",
+        "-c",
+        TOLD,
+        "sh",
+        "sh",
+        "-c",
+        BESIDE,
+        "@folder/oobinline.so",
+        fileOf("vsftpd")!,
+        "@folder/vsftpd.conf",
+      ],
       port: PORT,
       ready: /listening/,
       mptcpize,
@@ -86,6 +101,7 @@ export const vsftpd: FtpServer = {
 
 export const pyftpdlib: FtpServer = {
   name: "pyftpdlib",
+  user: "u",
   skip: serverNeeds("python3-pyftpdlib") || serverNeeds("python3-openssl"),
   start(host, { tls = false, mptcpize = true } = {}) {
     const certificate = tls ? ["@folder/cert.pem", "@folder/key.pem"] : [];
