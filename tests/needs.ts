@@ -20,6 +20,7 @@ const PACKAGES = {
   python3: "python3",
   gcc: "gcc",
   mptcpize: "mptcpize",
+  curl: "curl",
 } as const;
 
 /** A command that a test may need. */
