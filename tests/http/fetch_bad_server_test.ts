@@ -76,32 +76,32 @@ describe("no response", () => {
       [
         "it is no HTTP",
         () => "220 ftp.example.com ready\r\n",
-        /^(EPROTO|UND_ERR_RES_CONTENT_LENGTH_MISMATCH)$/,
+        "EPROTO",
         /No response.*not HTTP\/1\.1/,
       ],
-      ["it is HTTP/2", () => "\0\0\x12\x04\0\0\0\0\0", /^(EPROTO|UND_ERR_RES_CONTENT_LENGTH_MISMATCH)$/, /not HTTP\/1\.1/],
+      ["it is HTTP/2", () => "\0\0\x12\x04\0\0\0\0\0", "EPROTO", /not HTTP\/1\.1/],
       [
         "a header is broken",
         () => "HTTP/1.1 200 OK\r\nbad header: 1\r\n\r\n",
-        /^(EPROTO|UND_ERR_RES_CONTENT_LENGTH_MISMATCH)$/,
+        "EPROTO",
         /not HTTP\/1\.1.*header/i,
       ],
       [
         "two lengths contradict each other",
         () => "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-        /^(EPROTO|UND_ERR_RES_CONTENT_LENGTH_MISMATCH)$/,
+        "UND_ERR_RES_CONTENT_LENGTH_MISMATCH",
         /Content-Length/,
       ],
       [
         "a length and chunks contradict each other",
         () => "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        /^(EPROTO|UND_ERR_RES_CONTENT_LENGTH_MISMATCH)$/,
-        /No response/,
+        "UND_ERR_RES_CONTENT_LENGTH_MISMATCH",
+        /No response.*Content-Length/,
       ],
       [
         "the length is no number",
         () => "HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
-        /^(EPROTO|UND_ERR_RES_CONTENT_LENGTH_MISMATCH)$/,
+        "EPROTO",
         /Content-Length/,
       ],
       [
@@ -127,8 +127,7 @@ describe("no response", () => {
     it(`because ${name}`, async () => {
       using server = new RawServer(handler);
       const error = await reason(fetch(server.url), "fetch failed");
-      if (typeof code === "string") assertEquals(error.code, code);
-      else assertMatch(error.code, code);
+      assertEquals(error.code, code);
       assertMatch(error.message, message);
       assert(error.cause instanceof Error);
     });
