@@ -26,6 +26,8 @@ export interface SocketName {
 export interface Handle {
   /** Node's only. */
   readonly fd?: number;
+  /** Of TLS: the handle that TLS stands on. */
+  readonly _parent?: Handle | null;
   /** Deno's only: a duplicate of the descriptor, the caller's to close. */
   fdForIpc?(): number;
   /** Takes a descriptor over. */
@@ -56,16 +58,32 @@ const hooked = new WeakSet<Handle>();
 /** `_handle` as the runtime defines it. */
 const inherited = Object.getOwnPropertyDescriptor(Socket.prototype, "_handle");
 
-/** The socket's handle, `null` without one. */
+/** The socket's handle, `null` without one: of a TLS socket that stands on itself, the one below TLS. */
 export function handleOf(socket: Socket): Handle | null {
+  return transportOf(ownHandle(socket));
+}
+
+function ownHandle(socket: Socket): Handle | null {
   return (socket as unknown as { _handle: Handle | null })._handle;
 }
 
+function transportOf(handle: Handle | null): Handle | null {
+  return handle?._parent ?? handle;
+}
+
+/** What Deno's handles of TLS took over from the one below when they were made. */
+const TAKEN = ["bind", "bind6", "connect", "connect6", "getsockname", "ref", "unref"] as const;
+
 function apply(socket: Socket, handle: Handle | null): void {
   const hook = hooks.get(socket);
-  if (hook === undefined || handle === null || hooked.has(handle)) return;
-  hooked.add(handle);
-  hook(handle);
+  const transport = transportOf(handle);
+  if (hook === undefined || handle === null || transport === null || hooked.has(transport)) return;
+  hooked.add(transport);
+  hook(transport);
+  if (transport === handle) return;
+  for (const name of TAKEN) {
+    if (Object.hasOwn(handle, name)) Object.defineProperty(handle, name, { value: transport[name].bind(transport) });
+  }
 }
 
 /** One pair of functions for all sockets, so that they stay alike to the engine. */
@@ -90,6 +108,6 @@ export function onHandles(socket: Socket, hook: Hook): boolean {
   if (!inherited?.set) return false;
   hooks.set(socket, hook);
   if (!Object.hasOwn(socket, "_handle")) Object.defineProperty(socket, "_handle", accessor);
-  apply(socket, handleOf(socket));
+  apply(socket, ownHandle(socket));
   return true;
 }

@@ -93,6 +93,9 @@ function withSizes(
   return result;
 }
 
+/** As it is before anybody replaces it: `./auto` makes sockets connect by descriptors of its own. */
+const nativeConnect = Socket.prototype.connect as (this: Socket, target: SocketTarget) => void;
+
 class NodeLoop implements EventLoop {
   readonly #libc: Libc;
 
@@ -112,7 +115,7 @@ class NodeLoop implements EventLoop {
       }
       const socket = new Socket({ allowHalfOpen: true });
       const channel = new NetChannel(this.#libc, fd, socket);
-      socket.connect({ host: target.address, port: target.port, autoSelectFamily: false });
+      nativeConnect.call(socket, { host: target.address, port: target.port, autoSelectFamily: false });
       const opened = handleOf(socket)?.open(fd) ?? -errnoNumber("EBADF")!;
       const abort = () => {
         channel.close();

@@ -22,7 +22,7 @@ import { socketOptionsOf } from "./socket_options.ts";
 type NativeListen = (...args: unknown[]) => unknown;
 
 /** What a call of `listen` asks for. */
-interface Request {
+export interface ListenRequest {
   options: NetListenOptions & SocketOptions;
   listener: (() => void) | undefined;
 }
@@ -37,7 +37,7 @@ function isPort(port: unknown): boolean {
 const isNumeric = (text: string): boolean => text.trim() !== "" && Number(text) >= 0;
 
 /** Reads the forms of `listen` that are about a port; `null` for the others, and for wrong arguments. */
-function requestOf(args: readonly unknown[]): Request | null {
+export function requestOf(args: readonly unknown[]): ListenRequest | null {
   const last = args[args.length - 1];
   const listener = typeof last === "function" ? last as () => void : undefined;
   const [first, ...rest] = args.filter((arg) => typeof arg !== "function");
@@ -70,6 +70,7 @@ function listenError(error: unknown, address: string, port: number): unknown {
 export class Listening {
   readonly #server: Server;
   readonly #made: SocketOptions;
+  readonly #takesOptions: boolean;
   #options: SocketOptions = {};
   #arrivals: Arrivals | null = null;
   #address: AddressInfo | null = null;
@@ -77,9 +78,13 @@ export class Listening {
   /** Numbers the calls, so that an answer of the resolver after `close` is known to be late. */
   #calls = 0;
 
-  /** @param options What listening sockets are made with, unless `listen` says otherwise. */
-  constructor(server: Server, options: SocketOptions) {
+  /**
+   * @param options What listening sockets are made with.
+   * @param takesOptions Whether `listen` may say otherwise: not of servers that know nothing of such options.
+   */
+  constructor(server: Server, options: SocketOptions, takesOptions = true) {
     this.#server = server;
+    this.#takesOptions = takesOptions;
     this.#made = this.#options = options;
   }
 
@@ -107,7 +112,7 @@ export class Listening {
     const request = requestOf(args);
     if (this.#server.listening || request === null) return void native(...args);
     const { options, listener } = request;
-    this.#options = socketOptionsOf(this.#made, options);
+    this.#options = this.#takesOptions ? socketOptionsOf(this.#made, options) : this.#made;
     this.#refused = null;
     const call = ++this.#calls;
     let host: System | null;

@@ -16,6 +16,15 @@ interface Known {
 
 const known = new WeakMap<Socket, Known>();
 
+/** What is known of sockets that connect, before anybody has asked for their MPTCP side. */
+const origins = new WeakMap<Socket, Origin>();
+
+/** Keeps what is known of a socket's new connection. */
+export function remember(socket: Socket, origin: Origin): void {
+  known.delete(socket);
+  origins.set(socket, origin);
+}
+
 /** Gives a socket its MPTCP side; with `member` also as `socket.mptcp`. */
 export function control(socket: Socket, origin: Origin, member: boolean): Known {
   let owner!: ControlOwner;
@@ -25,6 +34,12 @@ export function control(socket: Socket, origin: Origin, member: boolean): Known 
   if (member) Object.defineProperty(socket, "mptcp", { value: made, configurable: true });
   owner.begun();
   return result;
+}
+
+/** What a socket that somebody else made tells of its beginning. */
+function foundOrigin(socket: Socket, fd: number): Origin {
+  const { server } = socket as unknown as { server?: unknown };
+  return originOf(server ? "server" : "client", { mptcp: madeAsMptcp(fd) ? "prefer" : "off" }, null);
 }
 
 /** A socket that another one stands on, as TLS does. */
@@ -62,6 +77,5 @@ export function mptcpOf(socket: Socket): SocketControl | null {
   if (found) return found.control;
   const fd = socket.connecting ? -1 : system()?.loop.descriptorOf(socket) ?? -1;
   if (fd < 0 || !socket.remoteAddress) return null;
-  const origin = originOf("client", { mptcp: madeAsMptcp(fd) ? "prefer" : "off" }, null);
-  return control(socket, origin, false).control;
+  return control(socket, origins.get(socket) ?? foundOrigin(socket, fd), false).control;
 }
