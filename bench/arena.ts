@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import type { Case, Contestant, Protocol, Service } from "./cases.ts";
 import { LineProcess } from "./lines.ts";
+import { CONNECTIONS, wrk } from "./wrk.ts";
 import type { Measured } from "./meter.ts";
 import type { Target } from "./subject.ts";
 
@@ -70,7 +71,9 @@ export class Arena {
     const before = handshakes();
     const { protocol } = contestant;
     const accepting = which.name === "accept";
-    const measured = accepting && contestant.kind !== "C"
+    const measured = which.service === "wrk"
+      ? await this.#serve(contestant, which.name, seconds)
+      : accepting && contestant.kind !== "C"
       ? await this.#accept(contestant, seconds)
       : await this.#connect(contestant, which, seconds);
     const { bytes, count } = measured;
@@ -109,6 +112,20 @@ export class Arena {
     worker.send("stop");
     const { cpu } = await worker.next<Measured>(ANSWER_TIMEOUT);
     return { ...clients, cpu };
+  }
+
+  /** `wrk` connects to the contestant and counts; the CPU is the contestant's. */
+  async #serve(contestant: Contestant, run: string, seconds: number): Promise<Measured> {
+    const worker = await this.#worker(contestant);
+    worker.send(JSON.stringify({ run, target: {}, seconds }));
+    const { port, error } = await worker.next<{ port: number; error?: string }>(ANSWER_TIMEOUT);
+    if (error !== undefined) throw new Error(error);
+    const before = handshakes();
+    const counted = await wrk(contestant.protocol, `http://${this.#address()}:${port}/`, seconds);
+    const mptcp = (handshakes() - before) * 2 > CONNECTIONS;
+    worker.send("stop");
+    const { cpu } = await worker.next<Measured>(ANSWER_TIMEOUT);
+    return { ...counted, mptcp, cpu };
   }
 
   async #client(run: string, protocol: Protocol, target: Target, seconds: number): Promise<Measured> {

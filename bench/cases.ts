@@ -5,13 +5,13 @@
  */
 
 /** A service of the C program. */
-export type Service = "sink" | "source" | "echo" | "drop" | "accept" | "http";
+export type Service = "sink" | "source" | "echo" | "drop" | "accept" | "http" | "wrk";
 
 /** One thing that is measured. */
 export interface Case {
   name: string;
   title: string;
-  /** The far end's service; for `accept` the contestant serves and the C program connects. */
+  /** The far end's service; for `accept` the contestant serves and the C program connects, for `wrk` that does. */
   service: Service;
   /** What a run is reported in: Gbit/s of its bytes, `count` per second, or µs for each of `count`. */
   unit: "Gbit/s" | "per second" | "µs";
@@ -21,6 +21,8 @@ export interface Case {
   own?: false;
   /** An HTTP client's: undici stands for the runtime's own way, whose `fetch` is measured besides. */
   http?: true;
+  /** Only these have it. */
+  runtimes?: readonly Runtime[];
   /** Needs a second path. */
   subflows?: 2;
 }
@@ -53,6 +55,25 @@ export const CASES: readonly Case[] = [
   { name: "fetch", title: "`fetch` of 16 bytes, one after another", service: "http", unit: "µs", http: true },
   { name: "fetch32", title: "`fetch` of 16 bytes, 32 at a time", service: "http", unit: "per second", http: true },
   { name: "download", title: "`fetch` of a large file", service: "http", unit: "Gbit/s", http: true },
+  { name: "serve", title: "`serve` of 14 bytes, 32 connections of `wrk`", service: "wrk", unit: "per second" },
+  {
+    name: "serveFast",
+    title: "`serve`, the same with `FastResponse`",
+    service: "wrk",
+    unit: "per second",
+    instead: "serve",
+    own: false,
+    runtimes: ["node"],
+  },
+  {
+    name: "servePortable",
+    title: "`serve`, the same by the portable way",
+    service: "wrk",
+    unit: "per second",
+    instead: "serve",
+    own: false,
+    runtimes: ["deno", "bun"],
+  },
 ];
 
 export type Runtime = "deno" | "bun" | "node";
@@ -103,10 +124,11 @@ export function contestants(runtimes: readonly Runtime[], mptcpize: boolean): Co
 }
 
 /** Whether that contestant has that case. */
-export function takesPart({ runtime, kind }: Contestant, { name, own, http }: Case): boolean {
+export function takesPart({ runtime, kind }: Contestant, { name, own, http, service, runtimes }: Case): boolean {
+  if (runtimes !== undefined && !runtimes.some((each) => each === runtime)) return false;
   if (kind === "library") return true;
   if (kind === "fetch+mptcpize") return http === true;
-  if (own === false || (http && kind === "C")) return false;
+  if (own === false || ((http || service === "wrk") && kind === "C")) return false;
   if (name === "byob") return kind !== "C" && runtime === "deno";
   if (name === "stream") return kind !== "C" && runtime !== "bun";
   return true;

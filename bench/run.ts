@@ -21,6 +21,7 @@ import { type Case, CASES, type Contestant, contestants, type Runtime, takesPart
 import { isolated, prepare, rerunIsolated, secondPath } from "./namespace.ts";
 import { markdownReport, terminalReport } from "./report.ts";
 import type { Results } from "./statistics.ts";
+import { hasWrk } from "./wrk.ts";
 
 const RESULTS = "bench/results";
 const CONGESTION = "cubic";
@@ -35,7 +36,9 @@ const docs = process.argv.includes("--docs");
 const rounds = Number(values("rounds")[0] ?? (quick ? 3 : 9));
 const seconds = Number(values("seconds")[0] ?? (quick ? 0.2 : 0.4));
 const runtimes = (values("runtime").length > 0 ? values("runtime") : ["deno", "bun", "node"]) as Runtime[];
-const chosen = CASES.filter(({ name }) => values("case").length === 0 || values("case").includes(name));
+const chosen = CASES.filter(({ name, service }) =>
+  (values("case").length === 0 || values("case").includes(name)) && (service !== "wrk" || hasWrk)
+);
 
 function writeDocs(results: Results): void {
   writeFileSync("docs/benchmarks.md", markdownReport(results));
@@ -92,6 +95,7 @@ async function main(): Promise<void> {
   const words = values("without");
   const mptcpize = spawnSync("mptcpize", ["help"]).error === undefined;
   if (!mptcpize) console.error("mptcpize is not installed: the runtimes' own APIs are measured over plain TCP only");
+  if (!hasWrk) console.error("wrk is not installed (apt-get install wrk): HTTP servers are not measured");
   const list = contestants(runtimes, mptcpize).filter(({ name }) => !words.some((word) => name.includes(word)));
   const versions: Record<string, string> = {};
   for (const runtime of runtimes) versions[runtime] = version(runtime, "--version");

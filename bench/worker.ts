@@ -9,6 +9,7 @@
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { httpSubject } from "./http_client.ts";
+import { serveHttp } from "./http_server.ts";
 import { Meter } from "./meter.ts";
 import type { Closable, Subject, Target } from "./subject.ts";
 
@@ -44,8 +45,8 @@ function say(answer: unknown): void {
 /** A listener runs until the driver says `stop`. */
 let stop = (): void => {};
 
-async function accept(): Promise<void> {
-  const listener = await subject.listen();
+async function listenUntilStopped(listening: Promise<Closable & { port: number }>): Promise<void> {
+  const listener = await listening;
   const stopped = new Promise<void>((resolve) => stop = resolve);
   say({ port: listener.port });
   await stopped;
@@ -81,7 +82,11 @@ function execute(run: string, target: Target, meter: Meter): Promise<void> | und
     case "connect100":
       return connectInParallel(target, meter);
     case "accept":
-      return accept();
+      return listenUntilStopped(subject.listen());
+    case "serve":
+    case "serveFast":
+    case "servePortable":
+      return listenUntilStopped(serveHttp(process.argv[2], run));
     case "subflows1":
     case "subflows2":
       return subject.subflows?.(target, meter, Number(run.at(-1)));
