@@ -203,4 +203,5 @@ def main(role, address, port, protocol, behaviour, count="0"):
         threading.Thread(target=conversation.run, args=(behaviour, int(count)), daemon=True).start()
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
