@@ -9,6 +9,7 @@ import { connections } from "./commands/connections.ts";
 import { counters } from "./commands/counters.ts";
 import { demo } from "./commands/demo.ts";
 import { endpoint } from "./commands/endpoint.ts";
+import { forward } from "./commands/forward.ts";
 import { limits } from "./commands/limits.ts";
 import { monitor } from "./commands/monitor.ts";
 import { subflows } from "./commands/subflows.ts";
@@ -22,6 +23,7 @@ export const COMMANDS: readonly Command[] = [
   endpoint,
   limits,
   counters,
+  forward,
   demo,
   completions(() => COMMANDS),
 ];

@@ -6,6 +6,7 @@
  */
 import { F_DUPFD_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL } from "../kernel/constants.ts";
 import { EALREADY, EBADF, EINPROGRESS, EINVAL } from "../kernel/errno.ts";
+import { EVENT_SIZE } from "./epoll_event.ts";
 import type { RawCalls } from "./symbols.ts";
 
 const BAD_FD = -EBADF;
@@ -198,5 +199,30 @@ export class Libc {
   epollCtl(epoll: number, operation: number, fd: number, event: Uint8Array): number {
     if (!isFd(epoll) || !isFd(fd) || event.length < 16) return BAD_FD;
     return this.#raw.epoll_ctl(epoll, operation, fd, event);
+  }
+
+  /**
+   * Waits for events, and with it the whole thread.
+   *
+   * @param events Room for events of `EVENT_SIZE` bytes each.
+   * @param timeout In ms; -1 for none.
+   * @returns How many events came.
+   */
+  epollWait(epoll: number, events: Uint8Array, timeout: number): number {
+    const room = Math.floor(events.length / EVENT_SIZE);
+    return isFd(epoll) && room > 0 ? this.#raw.epoll_pwait(epoll, events, room, timeout, null) : BAD_FD;
+  }
+
+  /** A pipe: the end to read from and the end to write to, or `-errno`. */
+  pipe(flags: number): readonly [read: number, write: number] | number {
+    const ends = new Int32Array(2);
+    const result = this.#raw.pipe2(ends, flags);
+    return result < 0 ? result : [ends[0]!, ends[1]!];
+  }
+
+  /** Moves bytes from one descriptor to another, of which one is a pipe's end, without their coming here. */
+  splice(from: number, to: number, length: number, flags: number): number {
+    if (!isFd(from) || !isFd(to)) return BAD_FD;
+    return this.#raw.splice(from, null, to, null, Math.min(length, MAX_IO), flags);
   }
 }

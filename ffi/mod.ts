@@ -25,7 +25,7 @@ export type {
   WebSocketOwner,
   WebSocketPeer,
 } from "./adapter.ts";
-export { EVENT } from "./epoll_event.ts";
+export { EVENT, EVENT_SIZE } from "./epoll_event.ts";
 export type { Libc } from "./libc.ts";
 export { environment } from "./libc_paths.ts";
 export { connectPlain, type Flow, fromNodeError, listenPlain, type PlainOptions, StreamChannel } from "./unsupported.ts";

@@ -71,6 +71,14 @@ export const SYMBOLS = {
   epoll_ctl: { args: ["i32", "i32", "i32", "buffer"], result: "i32" },
   // int epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout);
   epoll_wait: { args: ["i32", "buffer", "i32", "i32"], result: "i32" },
+  // int epoll_pwait(int epfd, struct epoll_event *events, int maxevents, int timeout, const sigset_t *mask); with no mask it
+  // is epoll_wait, under a name that no adapter moves to another thread: for threads that have nothing else to do
+  epoll_pwait: { args: ["i32", "buffer", "i32", "i32", "buffer"], result: "i32" },
+  // int pipe2(int fds[2], int flags);
+  pipe2: { args: ["buffer", "i32"], result: "i32" },
+  // ssize_t splice(int fd_in, off64_t *off_in, int fd_out, off64_t *off_out, size_t len, unsigned int flags); a length of 32
+  // bits will do
+  splice: { args: ["i32", "buffer", "i32", "buffer", "u32", "u32"], result: "i32" },
   // void *memcpy(void *dest, const void *src, size_t n); Deno's way to errno and to addresses, see `deno.ts`
   memcpy: { args: ["buffer", "pointer", "usize"], result: "pointer" },
   // int *__errno_location(void);
@@ -139,6 +147,11 @@ function withErrno(call: (...args: any[]) => number, arity: number, errno: () =>
     case 5:
       return (a: A, b: A, c: A, d: A, e: A) => {
         const result = call(a, b, c, d, e);
+        return result < 0 ? -errno() : result;
+      };
+    case 6:
+      return (a: A, b: A, c: A, d: A, e: A, f: A) => {
+        const result = call(a, b, c, d, e, f);
         return result < 0 ? -errno() : result;
       };
     default:

@@ -70,7 +70,16 @@ export const EPOLL_CTL_DEL = 2;
 export const EPOLL_CTL_MOD = 3;
 export const EPOLLIN = 0x001;
 export const EPOLLOUT = 0x004;
+export const EPOLLERR = 0x008;
+export const EPOLLHUP = 0x010;
+export const EPOLLRDHUP = 0x2000;
+export const EPOLLEXCLUSIVE = 1 << 28;
 export const EPOLLONESHOT = 1 << 30;
+export const EPOLLET = 1 << 31;
+
+// <linux/splice.h>
+export const SPLICE_F_MOVE = 1;
+export const SPLICE_F_NONBLOCK = 2;
 
 /** `enum tcp_state`, <net/tcp_states.h>, by number; the names are the ones `ss` prints. */
 export const TCP_STATES: readonly string[] = [

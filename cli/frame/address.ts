@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ipVersion } from "../../kernel/ip.ts";
 import { UsageError } from "./command.ts";
 
 /** A host and a port. */
@@ -30,4 +31,18 @@ export function parseHostPort(text: string, what: string, host?: string, least =
     throw new UsageError(`${what} ${JSON.stringify(text)} has no port from ${least} to 65535`);
   }
   return { hostname, port };
+}
+
+/**
+ * Reads where to listen: `address:port`, `:port` for all IPv4 addresses, `port` for loopback.
+ *
+ * @throws {UsageError} When it is none.
+ */
+export function parseListen(text: string): HostPort {
+  const host = text.startsWith(":") ? "0.0.0.0" : "127.0.0.1";
+  const { hostname, port } = parseHostPort(text, "LISTEN", host, 0);
+  if (hostname !== "localhost" && ipVersion(hostname) === 0) {
+    throw new UsageError(`LISTEN ${JSON.stringify(text)} needs an IP address, or the port alone`);
+  }
+  return { hostname: hostname === "localhost" ? "127.0.0.1" : hostname, port };
 }
