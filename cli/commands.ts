@@ -12,6 +12,7 @@ import { endpoint } from "./commands/endpoint.ts";
 import { forward } from "./commands/forward.ts";
 import { limits } from "./commands/limits.ts";
 import { monitor } from "./commands/monitor.ts";
+import { proxy } from "./commands/proxy.ts";
 import { subflows } from "./commands/subflows.ts";
 import type { Command } from "./frame/command.ts";
 
@@ -24,6 +25,7 @@ export const COMMANDS: readonly Command[] = [
   limits,
   counters,
   forward,
+  proxy,
   demo,
   completions(() => COMMANDS),
 ];
