@@ -28,7 +28,8 @@ export interface FetchOptions extends ConnectionOptions {
   /**
    * Milliseconds that may pass without progress: until the response's headers are there (names, connecting, TLS, redirects
    * included; each piece of the request's body that goes out starts the time anew), and then for each further piece of the
-   * response's body, while it is being read. Then whatever waits rejects with a `DOMException` named `TimeoutError`.
+   * response's body, while it is being read. Then whatever waits rejects with a `DOMException` named `TimeoutError`; a body's
+   * reader up to a second later, as undici's clock for it is a coarse one.
    *
    * For one limit over everything, pass `signal: AbortSignal.timeout(ms)`.
    *

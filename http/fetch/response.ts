@@ -5,6 +5,7 @@
  */
 import { isReadable } from "node:stream";
 import type { Response as UndiciResponse } from "undici/index.js";
+import { runtime } from "../../ffi/mod.ts";
 import type { Connection, ResponsePaths } from "./connection.ts";
 
 /** A `Response` of `fetch`. */
@@ -40,7 +41,8 @@ function initOf({ status, statusText, headers }: UndiciResponse): ResponseInit {
   return {
     status: status >= 200 && status <= 599 ? status : 200,
     statusText: REASON.test(statusText) ? statusText : "",
-    headers: headers as unknown as HeadersInit,
+    // Each runtime's faster way: Node knows undici's class, the others would ask it for one header after another.
+    headers: (runtime === "node" ? headers : [...headers]) as HeadersInit,
   };
 }
 

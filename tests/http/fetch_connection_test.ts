@@ -1,10 +1,12 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
 import { afterEach, describe, it } from "node:test";
 import { MptcpError } from "@mptcp/mptcp";
 import { closeIdle, createClient, fetch } from "../../http/mod.ts";
-import { CERT } from "../net/certificate.ts";
+import { until } from "../lab/until.ts";
+import { CERT, KEY } from "../net/certificate.ts";
 import { answer, failure, RawServer } from "./fetch_kit.ts";
 
 const hello = () => answer("hello");
@@ -173,6 +175,35 @@ describe("a connection of fetch", () => {
     assertEquals([await clone.text(), await response.text()], ["hello", "hello"]);
     assertEquals([clone.mptcp!.isMultipath, clone.url, clone.status], [true, response.url, 200]);
     assertEquals(clone.mptcp!.subflows[0]!.local, response.mptcp!.subflows[0]!.local);
+  });
+
+  it("is not used again when the server's Keep-Alive says that its time is up", async () => {
+    using server = new RawServer(({ target }) => answer("hello", { "Keep-Alive": `timeout=${target.slice(1)}` }));
+    for (let round = 0; round < 2; round++) await (await fetch(`${server.url}/1`)).text();
+    assertEquals(server.conns.length, 2);
+    await (await fetch(`${server.url}/3`)).text();
+    const begin = performance.now();
+    await until(() => server.ended === 3, 4000); // undici closes it two seconds before the server would
+    assert(performance.now() - begin < 2900);
+  });
+
+  it("is asked for by the server's name in TLS (SNI), by none for an address", async () => {
+    const names: unknown[] = [];
+    const server = createTlsServer({ cert: CERT, key: KEY }, (socket) => {
+      names.push(socket.servername || null);
+      socket.once("data", () => socket.end(answer("hello", { Connection: "close" })));
+      socket.on("error", () => {});
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    try {
+      for (const host of ["localhost", "127.0.0.1"]) {
+        const response = await fetch(`https://${host}:${(server.address() as AddressInfo).port}/`, { caCerts: [CERT] });
+        assertEquals(await response.text(), "hello");
+      }
+      assertEquals(names, ["localhost", null]);
+    } finally {
+      server.close();
+    }
   });
 
   it("does not exist for data:", async () => {

@@ -91,6 +91,8 @@ export class RawServer implements Disposable {
   readonly port: number;
   /** Every connection that was accepted. */
   readonly conns: Conn[] = [];
+  /** How many of them have ended. */
+  ended = 0;
   /** Every request that was received as a whole. */
   readonly requests: Received[] = [];
   /** What went wrong in a handler. */
@@ -110,7 +112,10 @@ export class RawServer implements Disposable {
       this.conns.push(conn);
       this.#converse(conn).catch((error) => {
         if (error !== end && (error as { code?: string }).code === undefined) this.errors.push(error);
-      }).finally(() => conn.close());
+      }).finally(() => {
+        this.ended++;
+        conn.close();
+      });
     }
   }
 

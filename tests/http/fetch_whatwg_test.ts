@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { afterEach, describe, it } from "node:test";
 import { listen } from "@mptcp/mptcp";
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
-import { closeIdle, fetch } from "../../http/mod.ts";
+import { closeIdle, fetch, serve } from "../../http/mod.ts";
 import { pattern, text, utf8 } from "../net/pair.ts";
 import { answer, failure, RawServer } from "./fetch_kit.ts";
 
@@ -329,6 +330,38 @@ describe("a response", () => {
     assertEquals(await (await fetch(`${server.url}/twice`)).text(), "twice");
   });
 
+  it("is decoded only where there is something to decode", async () => {
+    const gzip = "Content-Encoding: gzip\r\n";
+    using server = new RawServer(({ method, target, conn }) => {
+      if (method === "HEAD") return `HTTP/1.1 200 OK\r\n${gzip}Content-Length: 100\r\n\r\n`;
+      if (target === "/204") return `HTTP/1.1 204 No Content\r\n${gzip}\r\n`;
+      if (target === "/unknown") return answer("as it is", { "Content-Encoding": "rot13" });
+      const body = gzipSync("by its old name");
+      conn.write(utf8(`HTTP/1.1 200 OK\r\nContent-Encoding: X-GZip\r\nContent-Length: ${body.length}\r\n\r\n`));
+      return new Uint8Array(body);
+    });
+    assertEquals(await (await fetch(server.url, { method: "HEAD" })).text(), "");
+    assertEquals(await (await fetch(`${server.url}/204`)).text(), "");
+    assertEquals(await (await fetch(`${server.url}/unknown`)).text(), "as it is");
+    assertEquals(await (await fetch(server.url)).text(), "by its old name");
+  });
+
+  it("may be handed on by a server as it is", async () => {
+    const data = pattern(200_000);
+    using upstream = new RawServer(({ conn }) => {
+      conn.write(utf8(`HTTP/1.1 201 Made\r\nX-Up: 1\r\nContent-Type: text/x-up\r\nContent-Length: ${data.length}\r\n\r\n`));
+      return data;
+    });
+    await using between = await serve(() => fetch(upstream.url), { hostname: "127.0.0.1", port: 0 });
+    const response = await fetch(`http://127.0.0.1:${between.addr.port}/`);
+    assertEquals([response.status, response.headers.get("x-up"), response.headers.get("content-type")], [
+      201,
+      "1",
+      "text/x-up",
+    ]);
+    assertEquals(await response.bytes(), data);
+  });
+
   it("keeps backpressure: a server sends no more than is read", async () => {
     let sent = 0;
     using server = new RawServer(async ({ conn }) => {
@@ -363,6 +396,25 @@ describe("a response", () => {
       await conn.write(utf8("0\r\n\r\n"));
     });
     await Promise.all(Array.from({ length: 4 }, async () => assertEquals(await (await fetch(server.url)).bytes(), data)));
+  });
+
+  it("of a data: address is what that says, or an error", async () => {
+    const bytes = await fetch("data:application/x-y;base64,AAEC/w==");
+    assertEquals([bytes.headers.get("content-type"), await bytes.bytes()], [
+      "application/x-y",
+      new Uint8Array([0, 1, 2, 255]),
+    ]);
+    assertEquals(await (await fetch("data:,a%20b")).text(), "a b");
+    assert(await failure(fetch("data:;base64,!")) instanceof TypeError);
+    assert(await failure(fetch("blob:null/nothing")) instanceof TypeError);
+  });
+
+  it("must be what integrity says", async () => {
+    using server = new RawServer(() => answer("hello"));
+    const integrity = `sha256-${createHash("sha256").update("hello").digest("base64")}`;
+    assertEquals(await (await fetch(server.url, { integrity })).text(), "hello");
+    const other = `sha256-${createHash("sha256").update("other").digest("base64")}`;
+    assert(await failure(fetch(server.url, { integrity: other })) instanceof TypeError);
   });
 
   it("of a blob: address is the blob", async () => {
