@@ -29,7 +29,7 @@ import { Relay } from "./relay.ts";
 import { checkTexts } from "./texts.ts";
 import { Transfer } from "./transfer.ts";
 
-/** Milliseconds that the server has to answer for a transfer that was ended early; then the client is closed. */
+/** Milliseconds that the server has at most to answer for a transfer that was ended early; then the client is closed. */
 const LAST_WORD = 3000;
 
 /**
@@ -363,7 +363,7 @@ export class FtpClient extends Client implements Disposable {
    * Downloads a file.
    *
    * A stream ends only when the server has confirmed that this was the whole; else it is destroyed. A local file is written
-   * in place: of a download that fails it has what came, for `startAt` to go on from; it is not touched before something came.
+   * in place: of a download that fails it has the beginning, for `startAt` to go on from. It is as it was until something comes.
    *
    * @param destination A local file's path, or a stream.
    * @param startAt The byte to begin with, or options.
@@ -388,7 +388,7 @@ export class FtpClient extends Client implements Disposable {
         const response = await super.downloadTo(relay, fromRemotePath, startAt);
         this.#checkWhole(startAt);
         await relay.over;
-        if (relay.failure) throw relay.failure;
+        if (relay.failure !== null) throw relay.failure;
         if (file !== null) await endSink(file, startAt, relay.bytes);
         return response;
       });
@@ -459,6 +459,7 @@ export class FtpClient extends Client implements Disposable {
       throw await this.#outcome(transfer, error, relay);
     } finally {
       relay?.destroy();
+      await relay?.over;
       transfer.close();
       this.#transfer = null;
     }
@@ -481,7 +482,8 @@ export class FtpClient extends Client implements Disposable {
   async #lastWord(error: unknown): Promise<unknown> {
     const ftp = this.#context;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const silence = new Promise<null>((resolve) => timer = setTimeout(() => resolve(null), LAST_WORD));
+    const patience = Math.min(LAST_WORD, ftp.timeout || LAST_WORD);
+    const silence = new Promise<null>((resolve) => timer = setTimeout(() => resolve(null), patience));
     const reply = await Promise.race([ftp.verdict, silence]);
     clearTimeout(timer);
     if (reply === null) ftp.closeWithError(error instanceof Error ? error : new Error(String(error)));
@@ -490,6 +492,8 @@ export class FtpClient extends Client implements Disposable {
 
   /** Waits until the server has confirmed a download. */
   async #confirmed(startAt: number): Promise<void> {
+    // basic-ftp's own watch is over with the data.
+    this.ftp.socket.setTimeout(this.ftp.timeout);
     const reply = await this.#context.verdict;
     if (reply === null) throw new MptcpError("ENODATA", "The download has not begun");
     if (reply instanceof Error) throw reply;

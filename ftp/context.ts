@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { FTPContext, FTPError, type FTPResponse } from "basic-ftp";
+import { FTPContext, FTPError, type FTPResponse, type ResponseHandler } from "basic-ftp";
 import { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { MptcpError } from "../kernel/error.ts";
@@ -100,6 +100,7 @@ export class FtpContext extends FTPContext {
 
   /** A new control connection, not connected yet. */
   override reset(): void {
+    if (this._task !== undefined) this.close();
     this.#ending.abort(new MptcpError("EBADF", "The FTP client is closed"));
     this.#ending = new AbortController();
     this.#control = null;
@@ -142,6 +143,16 @@ export class FtpContext extends FTPContext {
     if (socket === undefined || !(#transfer in this)) return;
     this.#transfer = pending();
     if (socket instanceof Socket) this.#foreign(socket);
+  }
+
+  // deno-lint-ignore no-explicit-any -- as basic-ftp has it
+  override handle(command: string | undefined, responseHandler: ResponseHandler): Promise<any> {
+    // basic-ftp would close the client, and so end what is under way.
+    if (this._task !== undefined) {
+      const what = "Cannot begin: the FTP client does one thing at a time, and another one is under way";
+      return Promise.reject(new MptcpError("EBUSY", what, { hint: "await each call" }));
+    }
+    return super.handle(command, responseHandler);
   }
 
   override closeWithError(error: Error): void {

@@ -137,7 +137,8 @@ export class DataOpener {
     const stop = new AbortController();
     const plain = this.#ftp.hasTLS ? null : new Conn(link.channel, link.origin);
     let opened = false;
-    stop.signal.addEventListener("abort", () => opened || (plain ?? link.channel).close());
+    // By an orderly end the server would take nothing for the whole of a file.
+    stop.signal.addEventListener("abort", () => opened || (plain ?? link.channel).reset());
     this.#take(transfer, stop, async () => {
       opened = true;
       return plain ?? await this.#secured(link, stop.signal);

@@ -14,7 +14,6 @@ const KNOWN: readonly (readonly [pattern: RegExp, code: string, message: string,
   [/^(Server sent FIN|Server closed connection|Socket closed due)/, "ECONNRESET", "The FTP server closed the connection"],
   [/^FTP control response exceeded/, "EMSGSIZE", "The FTP server's answer is longer than 64 KiB"],
   [/^StringWriter: Maximum bytes/, "EMSGSIZE", "The listing is too long", "maxListingBytes sets how long it may be"],
-  [/^User launched a task/, "EBUSY", "The FTP client is busy: it does one thing at a time", "await each call"],
   [
     /^This library only supports/,
     "EPROTO",

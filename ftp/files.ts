@@ -63,8 +63,9 @@ export async function checkSink(path: string, start: number): Promise<void> {
 }
 
 /** Opens a file for a download. */
-export function openSink(path: string, start: number): WriteStream {
-  return start === 0 ? createWriteStream(path) : createWriteStream(path, { flags: "r+", start });
+export async function openSink(path: string, start: number): Promise<WriteStream> {
+  const fd = await opened(path, start === 0 ? "w" : "r+");
+  return createWriteStream("", { fd, ...(start === 0 ? {} : { start }) });
 }
 
 /** Cuts off what a resumed file had after the end of the download. */

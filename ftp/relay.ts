@@ -14,13 +14,13 @@ const HIGH_WATER = 1 << 20;
  */
 export class Relay extends Transform {
   readonly #verdict: () => Promise<unknown>;
-  #open: (() => Writable) | null;
+  #open: (() => Promise<Writable>) | null;
   #over: Promise<void> = Promise.resolve();
   #failure: unknown = null;
   /** How many bytes have passed. */
   bytes = 0;
 
-  private constructor(open: (() => Writable) | null, verdict: () => Promise<unknown>) {
+  private constructor(open: (() => Promise<Writable>) | null, verdict: () => Promise<unknown>) {
     super({ readableHighWaterMark: HIGH_WATER, writableHighWaterMark: HIGH_WATER });
     this.#open = open;
     this.#verdict = verdict;
@@ -32,9 +32,10 @@ export class Relay extends Transform {
    * @param destination A function is called with the first byte, or at the end: so a file stays as it is until then.
    * @param verdict Settles when it is known whether these bytes are the whole: only then the stream ends, else it is destroyed.
    */
-  static to(destination: Writable | (() => Writable), verdict: () => Promise<unknown>): Relay {
-    const relay = new Relay(typeof destination === "function" ? destination : () => destination, verdict);
-    if (typeof destination !== "function") relay.#begin();
+  static to(destination: Writable | (() => Promise<Writable>), verdict: () => Promise<unknown>): Relay {
+    if (typeof destination === "function") return new Relay(destination, verdict);
+    const relay = new Relay(null, verdict);
+    relay.#join(destination, () => pipeline(relay, destination));
     return relay;
   }
 
@@ -45,10 +46,17 @@ export class Relay extends Transform {
     return relay;
   }
 
-  #begin(): void {
-    const destination = this.#open?.();
+  async #begin(): Promise<void> {
+    const open = this.#open;
+    if (open === null) return;
     this.#open = null;
-    if (destination) this.#join(destination, () => pipeline(this, destination));
+    try {
+      const destination = await open();
+      this.#join(destination, () => pipeline(this, destination));
+    } catch (error) {
+      this.#failure = error;
+      throw error;
+    }
   }
 
   #join(theirs: Readable | Writable, pipe: () => Promise<void>): void {
@@ -74,17 +82,14 @@ export class Relay extends Transform {
 
   /** `Transform` */
   override _transform(chunk: Uint8Array, _encoding: string, done: TransformCallback): void {
-    this.#begin();
     this.bytes += chunk.length;
-    done(null, chunk);
+    if (this.#open === null) done(null, chunk);
+    else this.#begin().then(() => done(null, chunk), done);
   }
 
   /** `Transform` */
   override _flush(done: TransformCallback): void {
-    this.#verdict().then(() => {
-      this.#begin();
-      done();
-    }, done);
+    this.#verdict().then(() => this.#begin()).then(() => done(), done);
   }
 
   /** `Readable`, `Writable` */
