@@ -59,5 +59,5 @@ export function openFirst<T>(paths: readonly string[], open: (path: string) => T
     }
   }
   if (denied !== undefined) throw denied;
-  throw new Error(`cannot open libc (${failures.join("; ")})`);
+  throw new Error(`cannot open libc (${[...new Set(failures)].join("; ")})`);
 }

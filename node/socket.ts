@@ -17,6 +17,8 @@ import { MptcpError } from "../kernel/error.ts";
 import { unsupportedFallback } from "../net/fallback.ts";
 import type { SocketOptions } from "../net/options.ts";
 import { type Origin, originOf } from "../net/path_control.ts";
+import { hasProcessPolicies } from "../net/process_policies.ts";
+import { listenToEvents } from "../paths/event_hub.ts";
 import { connectArguments } from "./connect_arguments.ts";
 import { type ControlOwner, SocketControl } from "./control.ts";
 import { Dialer } from "./dialer.ts";
@@ -144,7 +146,9 @@ export class MptcpSocket extends Socket {
     const { noDelay, keepAlive, keepAliveInitialDelay, timeout, signal } = options;
     const chosen = socketOptionsOf(this.#options, options);
     const origin = this.#renew(chosen);
-    if (chosen.paths === "userspace") this.prependOnceListener("connect", () => this.#owner.begun());
+    if (chosen.paths === "userspace" || hasProcessPolicies()) {
+      this.prependOnceListener("connect", () => this.#owner.begun());
+    }
     if (timeout) this.setTimeout(timeout);
     if (noDelay !== undefined) this.setNoDelay(noDelay);
     if (keepAlive !== undefined) this.setKeepAlive(keepAlive, keepAliveInitialDelay);
@@ -155,6 +159,10 @@ export class MptcpSocket extends Socket {
       // A missing permission, which the runtime's own connect does not throw either.
       process.nextTick(() => this.destroy(error as Error));
       return;
+    }
+    if (host !== null && chosen.paths === "userspace") {
+      const listening = listenToEvents(); // from before it is connected, so that nothing is missed
+      if (listening !== null) this.once("close", () => listening.close());
     }
     this.#dialer = host === null ? null : new Dialer(host, chosen, origin);
     if (host !== null) host.loop.connectSocket(this, options, begin, this.#dialer!);

@@ -44,15 +44,24 @@ function dialsTcp({ port, path, fd, socket }: Options): boolean {
 /** Bun's TLS sockets make their descriptors where nobody can put another one in; but they take a socket to stand on. */
 const STANDS_ON_ITSELF = runtime === "bun";
 
+/** What a socket says of its way to a connection, where another one goes that way for it. */
+const ON_THE_WAY = ["lookup", "connectionAttempt", "connectionAttemptFailed", "connectionAttemptTimeout", "ready"];
+
 function socketFor(socket: TLSSocket, options: Options): MptcpSocket {
   const target: Record<string, unknown> = {};
   const given = options as unknown as Record<string, unknown>;
   for (const name of OF_TCP) if (given[name] !== undefined) target[name] = given[name];
   const { blockList } = socket as unknown as { blockList?: unknown };
   const below = new MptcpSocket(blockList ? { blockList } as object : {});
+  for (const name of ON_THE_WAY) below.on(name, (...values) => socket.emit(name, ...values));
+  below.on("error", (error) => void socket.destroy(error));
   below.connect(target as unknown as TcpSocketConnectOpts);
   // An end in the middle of connecting would leave it alone.
   socket.once("close", () => below.destroy());
+  // Bun prepares a handle that makes its own connection so; on another one it would hold back the FIN.
+  for (const listener of socket.listeners("connect") as (() => void)[]) {
+    if (listener.name === "onConnectStart") socket.removeListener("connect", listener);
+  }
   return below;
 }
 

@@ -7,7 +7,7 @@
 import type { Server } from "node:http";
 import process from "node:process";
 import type { System } from "../../ffi/mod.ts";
-import { IPPROTO_IPV6, IPV6_V6ONLY } from "../../kernel/constants.ts";
+import { IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEPORT, SOL_SOCKET } from "../../kernel/constants.ts";
 import { MptcpError } from "../../kernel/error.ts";
 import { openListeningSocket } from "../../net/listen.ts";
 import { ListenerPlace, type Means, Unsuitable } from "../../net/takeover.ts";
@@ -60,6 +60,7 @@ export function listenByTakeover(host: System, server: Server, args: Args, nativ
 function replaceListener(means: Means, place: ListenerPlace, backlog: number | undefined): void {
   const { libc } = means;
   const { hostname, port } = localAddress(place.fd);
+  const reusePort = libc.getInt(place.fd, SOL_SOCKET, SO_REUSEPORT) === 1;
   const ipv6Only = hostname.includes(":") && libc.getInt(place.fd, IPPROTO_IPV6, IPV6_V6ONLY) === 1;
   const put = (options: Parameters<typeof openListeningSocket>[1]) => {
     const { fd } = openListeningSocket(libc, options);
@@ -70,5 +71,5 @@ function replaceListener(means: Means, place: ListenerPlace, backlog: number | u
     }
   };
   put({ hostname: "127.0.0.1", port: 0 });
-  put({ hostname, port, ipv6Only, ...(backlog ? { backlog } : {}) });
+  put({ hostname, port, reusePort, ipv6Only, ...(backlog ? { backlog } : {}) });
 }

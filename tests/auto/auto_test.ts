@@ -4,7 +4,10 @@ import { rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
 import { type Conn, connect, connections, connectTls, listen, listenTls } from "@mptcp/mptcp";
+import { run as runToEnd } from "../child.ts";
+import { runtimeCommand } from "../host.ts";
 import { run, runtime } from "../host/program.ts";
 import { CERT, KEY } from "../net/certificate.ts";
 import { readAll, text, utf8 } from "../net/pair.ts";
@@ -138,6 +141,13 @@ describe("auto", () => {
         assertEquals([side, kind, multipath], [side, kind, servers]);
       }
     }
+  });
+
+  it("leaves TLS clients as they are, event by event", async () => {
+    const file = fileURLToPath(new URL("tls_events.ts", import.meta.url));
+    const [without, under] = await Promise.all([[], ["auto"]].map((args) => runToEnd(runtimeCommand(file, args))));
+    assertEquals(under!.split("\n"), without!.split("\n"));
+    for (const name of ["used", "refused", "of another host"]) assert(without!.includes(`${name}:\n`));
   });
 
   it("leaves errors as they are", async () => {
