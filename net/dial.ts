@@ -17,6 +17,7 @@ import { check, hostPort, MptcpError } from "../kernel/error.ts";
 import { ipVersion } from "../kernel/ip.ts";
 import { sockaddrOf } from "./address.ts";
 import { isMptcp } from "../paths/connection.ts";
+import { listenToEvents } from "../paths/event_hub.ts";
 import { unlessAborted } from "./deadline.ts";
 import { type Fallback, handshakeFallback, unsupportedFallback, watchCounters } from "./fallback.ts";
 import type { ConnectOptions } from "./options.ts";
@@ -44,6 +45,18 @@ export function connectingTo({ hostname = "127.0.0.1", port }: ConnectOptions): 
  * an `AggregateError` of all as `cause`. With `mptcp: "require"` also when the connection came out as plain TCP.
  */
 export async function dial(options: ConnectOptions, signal: AbortSignal): Promise<{ channel: Channel; origin: Origin }> {
+  // The peer may announce addresses as soon as it has the connection, which is before we know of it.
+  const listening = options.paths === "userspace" && system() !== null ? listenToEvents() : null;
+  try {
+    const { channel, origin } = await dialAs(options, signal);
+    return { channel, origin: { ...origin, listening } };
+  } catch (error) {
+    listening?.close();
+    throw error;
+  }
+}
+
+async function dialAs(options: ConnectOptions, signal: AbortSignal): Promise<{ channel: Channel; origin: Origin }> {
   const { channel, refused } = await dialUntil(options, signal);
   const origin = originOf("client", options, refused);
   if (options.mptcp === "require" && !isMptcp(channel.fd)) {

@@ -11,9 +11,8 @@ import type { SubflowOptionName, SubflowOptionValue } from "../kernel/subflow_op
 import { AddressIds } from "../paths/address_ids.ts";
 import * as kernel from "../paths/connection.ts";
 import type { Subflow } from "../paths/connection.ts";
-import { listenToEvents, type Subscription } from "../paths/event_hub.ts";
+import { announcedBy, listenToEvents } from "../paths/event_hub.ts";
 import { openSubflow } from "../paths/open_subflow.ts";
-import { PeerAddresses } from "../paths/peer_addresses.ts";
 import { defaultMode } from "../paths/path_manager_mode.ts";
 import { getSocketOption, setSocketOption } from "../paths/socket_options.ts";
 import { getSubflowOption, optionOf, setSubflowOption } from "../paths/subflow_options.ts";
@@ -41,6 +40,8 @@ export interface Origin {
   wasMultipath: boolean | null;
   /** Who manages its paths; `null` where nobody asked for anything: as the host said when the socket was made. */
   paths: "kernel" | "userspace" | null;
+  /** What has listened to events since before the connection was made, so that nothing is missed; the connection's own. */
+  listening?: Disposable | null;
 }
 
 /** Where a connection comes from, when it is new. */
@@ -67,10 +68,9 @@ export let attachPolicy: (control: PathControl, use: PolicyUse) => void;
 export abstract class PathControl {
   readonly #origin: Origin;
   readonly #feeds = new EventFeeds();
-  readonly #peers = new PeerAddresses();
   #policies: PolicyEngine | null = null;
   #ids: AddressIds | null = null;
-  #listening: Subscription | null = null;
+  #listening: Disposable | null;
   #lastWords: LastWords | null = null;
 
   /**
@@ -80,6 +80,7 @@ export abstract class PathControl {
    */
   constructor(origin: Origin) {
     this.#origin = origin;
+    this.#listening = origin.listening ?? null;
   }
 
   static {
@@ -112,12 +113,12 @@ export abstract class PathControl {
   /** It is under the userspace path manager: the kernel takes no join while nobody in the namespace listens to events. */
   #manage(): void {
     this.#origin.paths = "userspace";
-    if (this.isOpen) this.#listening ??= listenToEvents(this.token, this.#peers);
+    if (this.isOpen) this.#listening ??= listenToEvents();
   }
 
   /** The connection is gone. */
   protected ended(error?: unknown): void {
-    this.#listening?.close();
+    this.#listening?.[Symbol.dispose]();
     this.#listening = null;
     this.#policies?.ended();
     this.#feeds.ended(error);
@@ -446,7 +447,7 @@ export abstract class PathControl {
       side: this.#origin.side,
       events: () => this.#events(true),
       ids: () => this.#addressIds(),
-      announced: () => this.#peers.list().map(({ remote }) => remote),
+      announced: () => announcedBy(this.token ?? 0).map(({ remote }) => remote),
     });
   }
 

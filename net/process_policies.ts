@@ -8,6 +8,11 @@ import { PolicyUse } from "./policy_use.ts";
 
 const uses = new Set<PolicyUse>();
 
+/** Whether there are any. */
+export function hasProcessPolicies(): boolean {
+  return uses.size > 0;
+}
+
 /** What every connection that begins now gets. */
 export function processPolicies(): Iterable<PolicyUse> {
   return uses;

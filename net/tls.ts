@@ -244,6 +244,7 @@ export async function secure(
     return new TlsConn(secured, origin, channel, protocolOf(tls));
   } catch (error) {
     channel.close();
+    origin.listening?.[Symbol.dispose]();
     throw error;
   }
 }

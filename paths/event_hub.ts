@@ -6,6 +6,7 @@
  * @module
  */
 import type { PathEvent } from "../kernel/mptcp_event.ts";
+import type { Addr } from "../kernel/sockaddr.ts";
 import { EventSource } from "./event_source.ts";
 
 /** Told what concerns one connection, from the event loop. */
@@ -35,10 +36,44 @@ let source: EventSource | null = null;
 let subscriptions = 0;
 let refs = 0;
 
+/** An address that a peer has announced. */
+export interface PeerAddress {
+  /** Its id in this connection. */
+  remoteId: number;
+  /** The address, and the port at which subflows may be opened. */
+  remote: Addr;
+}
+
+/**
+ * What peers have announced, by connection and id. The kernel tells it once and keeps no list; it may come before the program
+ * knows its new connection.
+ */
+const announced = new Map<number, Map<number, Addr>>();
+/** Ends of connections can be missed: then the oldest are forgotten. */
+const MOST_ANNOUNCED = 10_000;
+
+function remember(event: PathEvent): void {
+  if (event.type === "announced") {
+    const addresses = announced.get(event.token) ?? new Map<number, Addr>();
+    announced.set(event.token, addresses.set(event.remoteId, event.remote));
+    if (announced.size > MOST_ANNOUNCED) announced.delete(announced.keys().next().value!);
+  } else if (event.type === "removed") {
+    announced.get(event.token)?.delete(event.remoteId);
+  } else if (event.type === "closed") {
+    announced.delete(event.token);
+  }
+}
+
+/** The addresses that the peer of a connection has announced and not withdrawn, since somebody listens. */
+export function announcedBy(token: number): PeerAddress[] {
+  return [...announced.get(token) ?? []].map(([remoteId, remote]) => ({ remoteId, remote }));
+}
+
 function open(): EventSource {
   return new EventSource({
     event(event) {
       if (!("token" in event) || event.token === undefined) return;
+      remember(event);
       for (const owner of [...owners.get(event.token) ?? []]) owner.event(event);
     },
     lost() {
@@ -47,6 +82,7 @@ function open(): EventSource {
     failed(error) {
       // The next subscription opens it anew.
       source = null;
+      announced.clear();
       for (const owner of everybody()) owner.failed(error);
     },
   });
@@ -87,18 +123,19 @@ export function subscribe(token: number | null, owner: ConnectionOwner | null): 
     if (--subscriptions > 0) return;
     source?.close();
     source = null;
+    announced.clear();
   };
   return { setRef, close, [Symbol.dispose]: close };
 }
 
 /**
- * Takes part so that somebody listens, where the process may; elsewhere somebody with the privilege has to.
+ * Takes part as one who only listens, where the process may; elsewhere somebody with the privilege has to.
  *
  * @returns `null` where it may not.
  */
-export function listenToEvents(token: number | null = null, owner: ConnectionOwner | null = null): Subscription | null {
+export function listenToEvents(): Subscription | null {
   try {
-    return subscribe(token, owner);
+    return subscribe(null, null);
   } catch {
     return null;
   }

@@ -19,9 +19,16 @@
  *
  * @module
  */
-export type { MptcpErrorOptions } from "../kernel/error.ts";
 export type { Addr } from "../kernel/sockaddr.ts";
-export type * from "../net/conn_events.ts";
+export type {
+  AddressAnnounced,
+  AddressWithdrawn,
+  ConnSubflowEvent,
+  FellBack,
+  SubflowClosed,
+  SubflowOpened,
+  SubflowPriorityChanged,
+} from "../net/conn_events.ts";
 export type {
   Policy,
   PolicyContext,
@@ -38,5 +45,8 @@ export type { PathCandidate } from "../paths/path_candidates.ts";
 export { backup, type BackupOptions } from "./backup.ts";
 export { definePolicy } from "./define_policy.ts";
 export { fullMesh, type FullMeshOptions } from "./full_mesh.ts";
+export { interfaces, type InterfacesOptions } from "./interfaces.ts";
 export { nSubflows, type NSubflowsOptions } from "./n_subflows.ts";
 export type { RemoteOptions } from "./options.ts";
+export { selfHealing, type SelfHealingOptions } from "./self_healing.ts";
+export { whenSlow, type WhenSlowOptions } from "./when_slow.ts";

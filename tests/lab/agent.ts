@@ -13,7 +13,8 @@ import { until } from "./until.ts";
 const BLOCK = 1 << 16;
 
 /** Writes that many bytes, no block like another, and says what they were. */
-async function send(conn: Conn, bytes: number): Promise<Flow> {
+async function send(conn: Conn, bytes: number, pace = 0): Promise<Flow> {
+  const begun = performance.now();
   const hash = createHash("sha256");
   const block = randomBytes(BLOCK);
   for (let number = 0, left = bytes; left > 0; number++) {
@@ -21,6 +22,8 @@ async function send(conn: Conn, bytes: number): Promise<Flow> {
     const part = block.subarray(0, Math.min(left, BLOCK));
     hash.update(part);
     left -= await conn.write(part);
+    const early = pace > 0 ? (bytes - left) / pace * 1000 - (performance.now() - begun) : 0;
+    if (early > 1) await new Promise((resolve) => setTimeout(resolve, early));
   }
   return { bytes, sha256: hash.digest("hex") };
 }
@@ -55,7 +58,7 @@ function look(conn: Conn): Seen {
   };
 }
 
-const kit: Kit = { ...mptcp, policy, here: {} as Kit["here"], send, drain, look, until };
+const kit: Kit = { ...mptcp, policy, here: {} as Kit["here"], hash: () => createHash("sha256"), send, drain, look, until };
 
 async function answer({ id, source, argument }: Request): Promise<Answer> {
   try {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Hash } from "node:crypto";
 import type * as mptcp from "../../mod.ts";
 import type { Conn, Listener } from "../../mod.ts";
 import type * as policy from "../../policy/mod.ts";
@@ -29,10 +30,16 @@ export type Kit = typeof mptcp & {
   here: { conn: Conn; listener: Listener; later: Promise<unknown> };
   /** The ready-made policies. */
   policy: typeof policy;
-  /** Writes that many bytes. */
-  send(conn: Conn, bytes: number): Promise<Flow>;
+  /**
+   * Writes that many bytes.
+   *
+   * @param pace Bytes a second. @default {0} as fast as they are taken
+   */
+  send(conn: Conn, bytes: number, pace?: number): Promise<Flow>;
   /** Reads to the end of the stream. */
   drain(conn: Conn): Promise<Flow>;
+  /** A new SHA-256. */
+  hash(): Hash;
   /** What the library says of a connection now. */
   look(conn: Conn): Seen;
   /** Polls until there is something, for what the kernel has no event for. */

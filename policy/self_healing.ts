@@ -1,0 +1,361 @@
+/**
+ * Paths that come back.
+ *
+ * @module
+ */
+import type { ConnSubflowEvent, SubflowOpened } from "../net/conn_events.ts";
+import type { Policy, PolicyContext, PolicyHooks, PolicySubflowClosed } from "../net/policy.ts";
+import type { Subflow } from "../paths/connection.ts";
+import type { HostInterface } from "../paths/host_view.ts";
+import { type PathCandidate, pathKey, plain } from "../paths/path_candidates.ts";
+import { whereIs } from "./match.ts";
+import { checkAmount, checkRemotes, type RemoteOptions } from "./options.ts";
+import { PulseTaker } from "./pulse.ts";
+import { Retries } from "./retries.ts";
+
+/** Options of `selfHealing`. */
+export interface SelfHealingOptions extends RemoteOptions {
+  /**
+   * A path that leaves what was sent without any acknowledgement for so long is dead, ms; for one with a long round trip it is
+   * two of its timeouts, if that is more.
+   *
+   * @default {600}
+   */
+  deadAfter?: number;
+  /**
+   * The longest pause between two tries of a path that is away, ms.
+   *
+   * @default {30000}
+   */
+  longestPause?: number;
+}
+
+/** How often paths are looked at while they are in use, and while they are not, ms. */
+const LOOK = 100;
+const LOOK_IDLE = 300;
+/** A try is given up after so many ms, or four round trips: the next one finds a path that came back meanwhile. */
+const TRY = 400;
+/** A subflow that lived shorter than that did not heal anything, ms. */
+const SOUND = 1000;
+
+/**
+ * Brings lost paths back: whatever subflow a connection had, opened by the program, by another policy or with the connection
+ * itself, is opened again when it is lost, until it is closed on purpose.
+ *
+ * - A reset path is tried again at once, then after pauses that grow with the time that it is away, by a quarter of it.
+ * - When a link goes down or an address goes, its subflows are closed, so that their bytes take other paths at once; when it
+ *   comes back, or the interface has another address, they are opened again.
+ * - A path that falls silent without a word is found by its counters within a second, as long as something is sent over it, and
+ *   closed. Where eBPF is allowed, the kernel watches too (TCP_USER_TIMEOUT), should this process be busy.
+ * - The last path is never closed, dead or not. When all are gone, every path there could be is tried: the connection lives on
+ *   for `net.mptcp.close_timeout`, 60 s.
+ *
+ * On a server it closes dead paths; opening them is up to the client.
+ *
+ * @throws {TypeError} When an option has the wrong type.
+ * @throws {RangeError} When a number is out of range.
+ *
+ * @example
+ * ```ts ignore
+ * import { connect } from "@mptcp/mptcp";
+ * import { fullMesh, selfHealing } from "@mptcp/mptcp/policy";
+ *
+ * using conn = await connect({ hostname: "server.example", port: 8080, paths: "userspace" });
+ * conn.use(fullMesh());
+ * conn.use(selfHealing());
+ * ```
+ */
+export function selfHealing(options: SelfHealingOptions = {}): Policy {
+  const remotes = checkRemotes(options);
+  const { deadAfter = 600, longestPause = 30_000 } = options;
+  checkAmount("deadAfter", deadAfter);
+  checkAmount("longestPause", longestPause);
+  return {
+    name: "selfHealing",
+    attach: (context) => new Healer(context, remotes, deadAfter, longestPause).hooks(),
+  };
+}
+
+/** A path that the connection is to have. */
+interface Wanted {
+  localAddress: string;
+  remoteAddress: string;
+  remotePort: number;
+  remoteId: number | undefined;
+  interface: string | undefined;
+  backup: boolean;
+  /** How many subflows it is to have. */
+  count: number;
+  /** Its round trip, as it was seen last, ms. */
+  rtt: number;
+  /** Whether the peer has withdrawn its address. */
+  withdrawn: boolean;
+}
+
+/** What is known of a live subflow. */
+interface Live {
+  since: number;
+  pulse: PulseTaker;
+  dead: string | null;
+  /** What TCP_USER_TIMEOUT was set to. */
+  timeout: number;
+}
+
+class Healer {
+  readonly #context: PolicyContext;
+  readonly #remotes: readonly string[];
+  readonly #deadAfter: number;
+  readonly #retries: Retries;
+  readonly #wanted = new Map<string, Wanted>();
+  readonly #live = new Map<number, Live>();
+  /** Subflows that are closed here, because they are dead. */
+  readonly #closing = new Set<number>();
+  #host: HostInterface[];
+  /** Whether the kernel lets us set an option of one subflow. */
+  #mayTune = true;
+
+  constructor(context: PolicyContext, remotes: readonly string[], deadAfter: number, longest: number) {
+    this.#context = context;
+    this.#remotes = remotes;
+    this.#deadAfter = deadAfter;
+    this.#retries = new Retries({ shortest: TRY, longest });
+    this.#host = context.interfaces();
+    for (const row of context.subflows()) this.#learn(row);
+    this.#look();
+  }
+
+  hooks(): PolicyHooks {
+    return {
+      subflowOpened: (event) => this.#opened(event),
+      subflowClosed: (event) => this.#closed(event),
+      addressAnnounced: ({ remote }) => this.#announced(plain(remote.hostname)),
+      addressWithdrawn: ({ remoteId }) => this.#withdrawn(remoteId),
+      openFailed: (candidate) => this.#failed(candidate),
+      hostChanged: () => this.#hostChanged(),
+      tick: () => this.#look(),
+      detach: () => this.#untune(),
+    };
+  }
+
+  /** The connection has this subflow, and is to have it. */
+  #learn(row: Pick<Subflow, "local" | "remote" | "remoteId" | "backup">): void {
+    const [localAddress, remoteAddress] = [plain(row.local.hostname), plain(row.remote.hostname)];
+    const key = pathKey(localAddress, remoteAddress);
+    const { interface: device } = whereIs(row, { interfaces: () => this.#host });
+    const known = this.#wanted.get(key);
+    const count = Math.max(known?.count ?? 0, this.#rowsOf(key).length, 1);
+    this.#wanted.set(key, {
+      localAddress,
+      remoteAddress,
+      remotePort: row.remote.port,
+      remoteId: row.remoteId ?? known?.remoteId,
+      interface: device ?? known?.interface,
+      backup: row.backup ?? known?.backup ?? false,
+      count,
+      rtt: known?.rtt ?? 0,
+      withdrawn: false,
+    });
+  }
+
+  #rowsOf(key: string): Subflow[] {
+    return this.#context.subflows().filter(({ local, remote }) => pathKey(local.hostname, remote.hostname) === key);
+  }
+
+  #opened(event: SubflowOpened): void {
+    this.#learn(event);
+    this.#look();
+  }
+
+  #closed(event: PolicySubflowClosed): void {
+    const { id } = event;
+    if (id === undefined) return; // one that was only tried
+    const live = this.#live.get(id);
+    this.#live.delete(id);
+    const key = pathKey(event.local.hostname, event.remote.hostname);
+    const wanted = this.#wanted.get(key);
+    if (wanted === undefined) return;
+    const now = this.#context.now();
+    if (this.#closing.delete(id)) {
+      // closed here, to be opened again
+    } else if (event.asked || (event.error === undefined && event.resetReason === undefined)) {
+      // On purpose, by this end or in order by the other.
+      if (--wanted.count <= 0) this.#wanted.delete(key);
+    } else {
+      this.#note(event, `lost: ${event.error?.code ?? event.resetReason?.code ?? "reset"}`);
+      if (live === undefined || now - live.since < SOUND) this.#retries.tried(key, now);
+    }
+    this.#look();
+  }
+
+  #note({ id, local, remote }: ConnSubflowEvent, reason: string): void {
+    const about = { local: plain(local.hostname), remote: plain(remote.hostname) };
+    this.#context.note(reason, id === undefined ? about : { subflow: id, ...about });
+  }
+
+  #announced(address: string): void {
+    for (const wanted of this.#wanted.values()) if (wanted.remoteAddress === address) wanted.withdrawn = false;
+    this.#look();
+  }
+
+  #withdrawn(remoteId: number): void {
+    for (const wanted of this.#wanted.values()) if (wanted.remoteId === remoteId) wanted.withdrawn = true;
+  }
+
+  /** Another policy's attempt is to be repeated as well. */
+  #failed(candidate: PathCandidate): void {
+    const { localAddress, remoteAddress, remotePort, interface: device } = candidate;
+    const key = pathKey(localAddress, remoteAddress);
+    if (this.#wanted.has(key)) return;
+    const common = { localAddress, remoteAddress, remotePort, interface: device };
+    this.#wanted.set(key, { ...common, remoteId: undefined, backup: false, count: 1, rtt: 0, withdrawn: false });
+    this.#retries.tried(key, this.#context.now());
+    this.#look();
+  }
+
+  #hostChanged(): void {
+    this.#host = this.#context.interfaces();
+    this.#retries.reset();
+    this.#look();
+  }
+
+  /** Looks at everything: who is dead, what is missing, what can be done. */
+  #look(): void {
+    const context = this.#context;
+    const now = context.now();
+    const rows = context.subflows();
+    const isGone = new Set(this.#live.keys());
+    for (const { id } of rows) isGone.delete(id);
+    for (const id of isGone) this.#live.delete(id);
+    let busy = false;
+    for (const row of rows) {
+      const live = this.#live.get(row.id) ?? this.#meet(row.id, now);
+      const { silence, dead } = live.pulse.take(row.tcpInfo, now);
+      const stranded = this.#stranded(row);
+      const before = live.dead;
+      live.dead = stranded ?? (dead ? `it is silent, no acknowledgement for ${silence} ms` : null);
+      if (live.dead === null && before !== null) this.#note(row, "it answers again");
+      busy ||= (row.tcpInfo.unacked ?? 0) > 0;
+      const key = pathKey(row.local.hostname, row.remote.hostname);
+      const wanted = this.#wanted.get(key);
+      if (wanted && row.tcpInfo.rtt && live.dead === null) wanted.rtt = row.tcpInfo.rtt / 1000;
+      if (live.dead === null && now - live.since >= SOUND) this.#retries.succeeded(key);
+      if (live.dead !== null && before === null && rows.length === 1) {
+        this.#note(row, `the only path seems dead, and is kept while there is no other: ${live.dead}`);
+      }
+    }
+    const alive = rows.filter(({ id }) => this.#live.get(id)?.dead === null);
+    for (const row of rows) if (alive.length > 0 && !alive.includes(row)) this.#bury(row, alive);
+    this.#tune(alive);
+    const missing = context.side === "client" && this.#reopen(rows, alive);
+    context.wake(busy || missing ? LOOK : LOOK_IDLE);
+  }
+
+  #meet(id: number, now: number): Live {
+    const live: Live = { since: now, pulse: new PulseTaker(this.#deadAfter), dead: null, timeout: 0 };
+    this.#live.set(id, live);
+    return live;
+  }
+
+  /** Why nothing can leave from a subflow's address, if that is so. */
+  #stranded({ local }: Subflow): string | null {
+    if (this.#host.length === 0) return null;
+    const address = plain(local.hostname);
+    const device = this.#host.find(({ addresses }) => addresses.some((each) => plain(each.address) === address));
+    if (device === undefined) return `the host has the address ${address} no longer`;
+    return device.running ? null : `the link ${device.name} is down`;
+  }
+
+  /** Closes a dead subflow, while others live. */
+  #bury({ id, local }: Subflow, alive: readonly Subflow[]): void {
+    if (this.#closing.has(id)) return;
+    this.#closing.add(id);
+    const context = this.#context;
+    const reason = this.#live.get(id)!.dead!;
+    // Told by another path, the peer need not find out by itself. On a server it would be taken for a farewell.
+    const address = plain(local.hostname);
+    if (context.side === "client" && alive.every((each) => plain(each.local.hostname) !== address)) {
+      context.withdraw(address, `the peer is to forget the dead path: ${reason}`);
+    }
+    context.close(id, reason).then((worked) => {
+      if (!worked) this.#closing.delete(id);
+    });
+  }
+
+  /** Opens what is missing and due. @returns Whether something is missing. */
+  #reopen(rows: readonly Subflow[], alive: readonly Subflow[]): boolean {
+    const context = this.#context;
+    const wanted = [...this.#wanted.entries()].filter(([, { withdrawn }]) => !withdrawn);
+    const counts = new Map<string, number>();
+    const count = (key: string) => counts.set(key, (counts.get(key) ?? 0) + 1);
+    for (const row of alive) count(pathKey(row.local.hostname, row.remote.hostname));
+    for (const { localAddress, remoteAddress } of context.opening()) count(pathKey(localAddress, remoteAddress));
+    const missing = wanted.filter(([key, each]) => (counts.get(key) ?? 0) < each.count);
+    if (missing.length === 0 && alive.length > 0) return false;
+    const candidates = context.candidates([...this.#remotes, ...wanted.map(([, each]) => each.remoteAddress)]);
+    const plans = new Map<string, { candidate: PathCandidate; why: string; like: Wanted | undefined }>();
+    for (const [key, each] of missing) {
+      const same = candidates.find((one) => pathKey(one.localAddress, one.remoteAddress) === key);
+      if (same !== undefined) {
+        plans.set(key, { candidate: { ...same, remotePort: each.remotePort }, why: "it was lost", like: each });
+        continue;
+      }
+      // The interface may have another address now.
+      const other = candidates.find((one) =>
+        one.interface === each.interface && one.remoteAddress === each.remoteAddress && !this.#isKnown(one)
+      );
+      if (other === undefined) continue;
+      const why = `${each.interface} has it in place of ${each.localAddress}`;
+      plans.set(keyOf(other), { candidate: { ...other, remotePort: each.remotePort }, why, like: each });
+    }
+    if (alive.length === 0) {
+      const why = rows.length === 0 ? "all paths are lost" : "all paths seem dead";
+      for (const candidate of candidates) {
+        const key = keyOf(candidate);
+        if (!plans.has(key) && !counts.has(key)) plans.set(key, { candidate, why, like: this.#wanted.get(key) });
+      }
+    }
+    for (const [key, { candidate, why, like }] of plans) {
+      if (!this.#retries.isDue(key, context.now())) continue;
+      this.#retries.tried(key, context.now());
+      const timeout = Math.max(TRY, 4 * (like?.rtt ?? 0));
+      context.open(candidate, why, { timeout, backup: like?.backup ?? false }).then((subflow) => {
+        if (subflow !== null && like && keyOf(like) !== key) this.#wanted.delete(keyOf(like));
+        if (!context.signal.aborted) this.#look();
+      });
+    }
+    return true;
+  }
+
+  #isKnown(candidate: PathCandidate): boolean {
+    return this.#wanted.has(keyOf(candidate)) || this.#context.has(candidate);
+  }
+
+  /** Has the kernel watch the paths too, but for the last one, which must not be given up. */
+  #tune(alive: readonly Subflow[]): void {
+    if (!this.#mayTune) return;
+    const timeout = alive.length > 1 ? Math.round(this.#deadAfter) : 0;
+    for (const { id } of alive) {
+      const live = this.#live.get(id)!;
+      if (live.timeout === timeout) continue;
+      const why = timeout > 0 ? "the kernel is to give up a silent path by itself" : "the last path is not to be given up";
+      live.timeout = timeout;
+      this.#mayTune = this.#context.setOption(id, "TCP_USER_TIMEOUT", timeout, why);
+      if (this.#mayTune) continue;
+      return this.#context.note("dead paths are found by their counters alone");
+    }
+  }
+
+  #untune(): void {
+    for (const [id, { timeout }] of this.#live) {
+      if (timeout === 0 || !this.#mayTune) continue;
+      try {
+        this.#context.connection.setSubflowOption(id, "TCP_USER_TIMEOUT", 0);
+      } catch {
+        // It is gone.
+      }
+    }
+  }
+}
+
+const keyOf = ({ localAddress, remoteAddress }: Pick<PathCandidate, "localAddress" | "remoteAddress">): string =>
+  pathKey(localAddress, remoteAddress);
