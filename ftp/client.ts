@@ -10,6 +10,7 @@ import { connect as connectTls, type ConnectionOptions } from "node:tls";
 import { MptcpError } from "../kernel/error.ts";
 import { ipVersion } from "../kernel/ip.ts";
 import type { SocketControl } from "../node/control.ts";
+import { unlessAborted, withDeadline } from "../net/deadline.ts";
 import { mptcpOf } from "../node/mptcp_of.ts";
 import { socketOptionsOf } from "../node/socket_options.ts";
 import { FtpContext } from "./context.ts";
@@ -179,8 +180,13 @@ export class FtpClient extends Client implements Disposable {
    */
   override useTLS(options: ConnectionOptions = {}, command?: string): Promise<FTPResponse> {
     return this.#explained(async () => {
+      const { timeout } = this.ftp;
+      // basic-ftp would wait for the handshake for ever.
+      const deadline = { signal: this.#context.ending, ...(timeout > 0 ? { timeout } : {}) };
       try {
-        return await super.useTLS(this.#tlsSettings(options), command);
+        return await withDeadline(deadline, "begin TLS", (signal) => {
+          return unlessAborted(super.useTLS(this.#tlsSettings(options), command), signal);
+        });
       } catch (error) {
         if (!(error instanceof FTPError)) this.ftp.closeWithError(error instanceof Error ? error : new Error(String(error)));
         throw error;
