@@ -26,8 +26,8 @@ export { upgradeWebSocket, type UpgradeWebSocketOptions } from "./serve/web_sock
  * @returns The server, when it can be reached.
  * @throws {TypeError} When an argument has the wrong type, or `hostname` is not an IP address.
  * @throws {RangeError} When a number is out of range.
- * @throws {MptcpError} `EADDRINUSE`, `EACCES` and the like; with `mptcp: "require"` also when the host has no MPTCP.
- * @throws What the runtime throws, when it cannot read `cert` or `key`.
+ * @throws {MptcpError} `EADDRINUSE`, `EACCES` and the like; `EINVAL` when `cert` or `key` is none, or they are no pair; with
+ * `mptcp: "require"` also when the host has no MPTCP.
  *
  * @example
  * ```ts

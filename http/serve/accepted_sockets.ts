@@ -5,6 +5,7 @@
  * @module
  */
 import type { Libc } from "../../ffi/mod.ts";
+import { IPPROTO_TCP, TCP_CLOSE, TCP_INFO } from "../../kernel/constants.ts";
 import { type Addr, decodeSockaddr, SOCKADDR_STORAGE_SIZE } from "../../kernel/sockaddr.ts";
 import { isMptcp, type Subflow, subflows } from "../../paths/connection.ts";
 import { descriptorSlots, type Means } from "../../net/takeover.ts";
@@ -27,7 +28,7 @@ export class AcceptedSockets {
   readonly #name = new Uint8Array(SOCKADDR_STORAGE_SIZE);
   /**
    * Descriptors by the client's address. Only where the server listens on one address: there a client's address and port name
-   * one connection at a time, and a descriptor whose addresses are still right is still that of the connection.
+   * one TCP connection or initial subflow at a time. A connection whose initial subflow lives still is the only one.
    */
   readonly #known: Map<string, number> | null;
 
@@ -67,7 +68,7 @@ export class AcceptedSockets {
     const key = `${remote.hostname} ${remote.port}`;
     const known = this.#known?.get(key);
     if (known !== undefined) {
-      if (this.#isFrom(known, remote)) return [known];
+      if (this.#isFrom(known, remote) && this.#hasInitialSubflow(known)) return [known];
       this.#known!.delete(key);
     }
     const slots = descriptorSlots(this.#means.readText);
@@ -78,6 +79,13 @@ export class AcceptedSockets {
       this.#known.set(key, found[0]!);
     }
     return found;
+  }
+
+  /** An MPTCP connection outlives its initial subflow, by others or for a moment; the client's port is free meanwhile. */
+  #hasInitialSubflow(fd: number): boolean {
+    // The first byte is the state, of the initial subflow for MPTCP.
+    const info = this.#means.libc.getInt(fd, IPPROTO_TCP, TCP_INFO);
+    return info >= 0 && (info & 0xff) !== TCP_CLOSE;
   }
 
   #isFrom(fd: number, remote: Addr): boolean {

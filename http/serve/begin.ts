@@ -4,6 +4,7 @@
  * @module
  */
 import { type Answers, answersOf } from "./answers.ts";
+import { explainStart } from "./certificate.ts";
 import type { Engine } from "./engine.ts";
 import { checkServe, type ServeHandler, type ServeOptions } from "./options.ts";
 import { HttpServer } from "./server.ts";
@@ -22,7 +23,13 @@ export async function begin(
   checkServe(handler, options);
   const { signal, onListen, onError } = options;
   signal?.throwIfAborted();
-  const server = new HttpServer(await start(answersOf(handler, onError)));
+  let engine: Engine;
+  try {
+    engine = await start(answersOf(handler, onError));
+  } catch (error) {
+    throw explainStart(error, options);
+  }
+  const server = new HttpServer(engine);
   try {
     signal?.throwIfAborted();
     onListen?.(server.addr);

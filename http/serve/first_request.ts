@@ -30,7 +30,9 @@ export async function askFirst({ hostname, port }: Addr, word: string, tls: bool
     const socket = tls ? connectTls({ socket: below, rejectUnauthorized: false }) : below;
     const answer = await exchange(socket, word, signal);
     below.destroy();
-    if (!answer.startsWith("HTTP/1.1 200 ") || !answer.endsWith(word)) throw new Error(`it answered ${answer.slice(0, 40)}`);
+    if (!answer.startsWith("HTTP/1.1 200 ") || !answer.endsWith(word)) {
+      throw new Error(`it answered "${answer.split("\r\n", 1)[0]!.slice(0, 60)}"`);
+    }
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new Unsuitable(`the runtime's server did not answer its first request: ${why}`, { cause: error });

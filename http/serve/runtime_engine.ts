@@ -8,6 +8,7 @@
  *
  * @module
  */
+import process from "node:process";
 import type { HttpHost, HttpHostServer, System } from "../../ffi/mod.ts";
 import type { Addr } from "../../kernel/sockaddr.ts";
 import { Arrivals } from "../../net/arrivals.ts";
@@ -68,7 +69,9 @@ export async function serveByRuntime(
     await runtime.server.close();
     runtime = new RuntimeServer(http, options, answers);
     ours = false;
-    return portableEngine(runtime, system, listening, options, reason);
+    const engine = portableEngine(runtime, system, listening, options, reason);
+    announce(reason);
+    return engine;
   } catch (error) {
     await runtime?.server.close();
     throw error;
@@ -76,6 +79,12 @@ export async function serveByRuntime(
     // In the native way the runtime has a descriptor of its own by now.
     if (ours) system.libc.close(listening.fd);
   }
+}
+
+/** Nobody looks at `server.mode` without a reason to, and the portable way costs half of the speed or more. */
+function announce(reason: string): void {
+  const message = `serve relays its connections to the runtime's HTTP server, which is slower: ${reason}`;
+  process.emitWarning(message, { type: "MptcpWarning", code: "MPTCP_SERVE_PORTABLE" });
 }
 
 /** The runtime's server, on loopback, with a handler that can be exchanged. */

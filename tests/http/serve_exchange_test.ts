@@ -39,6 +39,19 @@ for (const [way, start] of WAYS) {
       assertEquals(JSON.parse(body), ["PUT", "http://test/a/b?c=d%20e&f", "1", "a, b", "a=1; b=2", "grüße"]);
     });
 
+    it("have long headers, and so have their answers", async () => {
+      await using server = await start(({ headers }) => {
+        const answer = new Headers({ "x-long": headers.get("x-long")!.toUpperCase() });
+        for (let index = 0; index < 50; index++) answer.set(`x-${index}`, headers.get(`x-${index}`)!);
+        return new Response("x", { headers: answer });
+      });
+      using client = await RawClient.open(server);
+      const many = Array.from({ length: 50 }, (_, index) => `X-${index}: value ${index}`);
+      const { header } = await client.ask("GET /", [`X-Long: ${"a".repeat(8000)}`, ...many]);
+      assertEquals(header("x-long"), "A".repeat(8000));
+      assertEquals(header("x-49"), "value 49");
+    });
+
     it("give their body in every form", async () => {
       await using server = await start(async (request) => {
         switch (path(request)) {

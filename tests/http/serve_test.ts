@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertGreater, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { connect as connectTls } from "node:tls";
+import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { describe, it } from "node:test";
 import { Conn, connect, connections, connectTls as connectOurs, listen, MptcpError } from "@mptcp/mptcp";
@@ -135,6 +136,18 @@ describe("serve", () => {
     assertEquals(count, 1000);
   });
 
+  it("carries 500 connections that stay", async () => {
+    await using server = await start((request) => new Response(new URL(request.url).pathname));
+    const clients = await Promise.all(Array.from({ length: 500 }, () => RawClient.open(server, { mptcp: "require" })));
+    for (const round of [1, 2]) {
+      const bodies = await Promise.all(
+        clients.map(async (client, index) => (await client.ask(`GET /${round}/${index}`)).body),
+      );
+      assertEquals(bodies, clients.map((_, index) => `/${round}/${index}`));
+    }
+    for (const client of clients) client.conn.close();
+  });
+
   it("carries 50 connections at once, each with its own answers", async () => {
     await using server = await start((request, info) =>
       new Response(`${new URL(request.url).pathname} ${info.remoteAddr.port} ${info.isMultipath}`)
@@ -219,15 +232,26 @@ describe("serve over TLS", () => {
     assertEquals((await new RawClient(conn).ask("GET /")).status, 200);
   });
 
-  it("refuses a certificate that is none, and leaves no listener", async () => {
-    let port = 0;
-    {
-      using probe = listen({ hostname: "127.0.0.1", port: 0 });
-      port = probe.addr.port;
-    }
-    await assertRejects(() => start(hello, { cert: "no certificate", key: "no key", port }), Error);
-    await assertRejects(() => connect({ port }), MptcpError, "ECONNREFUSED");
-  });
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const wrong: readonly (readonly [title: string, cert: string, key: string, message: string])[] = [
+    ["a certificate that is none", "no certificate", KEY, "cert is no certificate in PEM"],
+    ["a certificate that is cut off", CERT.slice(0, 200), KEY, "cert is no certificate in PEM"],
+    ["a key that is none", CERT, "no key", "key is no private key in PEM"],
+    ["the two in each other's place", KEY, CERT, "cert is no certificate in PEM"],
+    ["another's key", CERT, `${privateKey.export({ type: "pkcs8", format: "pem" })}`, "key is not the key of cert"],
+  ];
+  for (const [title, cert, key, message] of wrong) {
+    it(`refuses ${title}, and leaves no listener`, async () => {
+      let port = 0;
+      {
+        using probe = listen({ hostname: "127.0.0.1", port: 0 });
+        port = probe.addr.port;
+      }
+      const error = await assertRejects(() => start(hello, { cert, key, port }), MptcpError, message);
+      assertEquals(error.code, "EINVAL");
+      await assertRejects(() => connect({ port }), MptcpError, "ECONNREFUSED");
+    });
+  }
 });
 
 describe("bad input to serve", () => {
