@@ -4,7 +4,7 @@
  * The socket serves as the readiness of a descriptor: it is asked for one chunk at a time, and what else is there comes by
  * `recv` into the reader's own buffer. That is level with C, where `data` events cost three to ten times as much CPU. To ask
  * for one chunk, two methods of the stream are replaced on this instance: `_read` (so that the stream machinery does not
- * read ahead) and `push` (so that the chunk comes to us). `toNode` takes both away again, and an ordinary socket is left.
+ * read ahead) and `push` (so that the chunk comes to us). `toNode` puts the ordinary ones back.
  *
  * @module
  */
@@ -28,6 +28,7 @@ interface Inner {
 }
 
 const inner = (socket: Socket): Inner => socket as unknown as Inner;
+const prototype = inner(Socket.prototype);
 
 /** Makes the socket hand over one chunk at a time, and only when asked. */
 export function takeReads(socket: Socket, push: (chunk: Uint8Array | null) => boolean): void {
@@ -88,7 +89,7 @@ export class NetChannel implements Channel {
   awaitReadable(): void {
     // From within `push` the stream must only be told to go on: it would stop a reading that is begun anew.
     if (this.#pushing) this.#again = true;
-    else Socket.prototype._read.call(this.#adopt(), 0);
+    else prototype._read.call(this.#adopt(), 0);
   }
 
   write(bytes: Uint8Array, done: (error: unknown) => void): void {
@@ -122,8 +123,9 @@ export class NetChannel implements Channel {
   toNode(rest: Uint8Array): Socket {
     const socket = this.#adopt();
     const stream = inner(socket);
-    delete (stream as Partial<Inner>)._read;
-    delete (stream as Partial<Inner>).push;
+    // Not by `delete`: V8 turns an object that has lost a property into a slow one, for all its life.
+    stream._read = prototype._read;
+    stream.push = prototype.push;
     socket.off("error", this.#onError);
     stream.readableFlowing = null; // an accepted socket was paused: it must start by itself when somebody listens
     // Also when it is empty: a push tells the stream machinery that the read it believes to be under way is over.

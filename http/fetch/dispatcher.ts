@@ -98,6 +98,7 @@ class Line implements Carrier {
     if (this.#exchange !== exchange) return;
     this.#exchange = null;
     if (this.connection === null || this.connection.socket.destroyed) this.#home.remove(this, this.#origin);
+    else this.#home.freed(this, this.#origin);
   }
 
   abandon(): void {
@@ -127,6 +128,13 @@ class Line implements Carrier {
   }
 }
 
+/** The connections to one origin. */
+interface Lines {
+  all: Set<Line>;
+  /** Those without a request; the one used last is at the end, and goes first. */
+  idle: Line[];
+}
+
 /**
  * The connections of one set of options.
  *
@@ -135,8 +143,7 @@ class Line implements Carrier {
  */
 export class Home {
   readonly options: ConnectionOptions;
-  /** By origin; the one used last is at the end. */
-  readonly #lines = new Map<string, Line[]>();
+  readonly #origins = new Map<string, Lines>();
 
   constructor(options: ConnectionOptions) {
     this.options = options;
@@ -144,30 +151,30 @@ export class Home {
 
   /** Whether it has no connection, nor makes one. */
   get isUnused(): boolean {
-    return this.#lines.size === 0;
+    return this.#origins.size === 0;
   }
 
   /** Sends a request by a connection that is idle, else by a new one. */
   dispatch(options: Dispatcher.DispatchOptions, exchange: Exchange, origin: string): boolean {
-    let lines = this.#lines.get(origin);
-    if (lines === undefined) this.#lines.set(origin, lines = []);
-    const index = lines.findLastIndex((line) => line.isIdle);
-    let line = lines[index];
-    if (line === undefined) {
-      lines.push(line = new Line(this, origin));
-    } else if (index < lines.length - 1) {
-      lines.splice(index, 1);
-      lines.push(line);
-    }
+    let lines = this.#origins.get(origin);
+    if (lines === undefined) this.#origins.set(origin, lines = { all: new Set(), idle: [] });
+    let line = lines.idle.pop();
+    if (line === undefined) lines.all.add(line = new Line(this, origin));
     return line.dispatch(options, exchange);
+  }
+
+  /** A line's request is over; its connection serves another. */
+  freed(line: Line, origin: string): void {
+    this.#origins.get(origin)?.idle.push(line);
   }
 
   /** A line has lost its connection. */
   remove(line: Line, origin: string): void {
-    const lines = this.#lines.get(origin);
-    const index = lines?.indexOf(line) ?? -1;
-    if (index >= 0) lines!.splice(index, 1);
-    if (lines?.length === 0) this.#lines.delete(origin);
+    const lines = this.#origins.get(origin);
+    if (!lines?.all.delete(line)) return;
+    const index = lines.idle.lastIndexOf(line);
+    if (index >= 0) lines.idle.splice(index, 1);
+    if (lines.all.size === 0) this.#origins.delete(origin);
   }
 
   /** Closes the connections that no request uses. */
@@ -181,6 +188,6 @@ export class Home {
   }
 
   get #all(): Line[] {
-    return [...this.#lines.values()].flat();
+    return [...this.#origins.values()].flatMap(({ all }) => [...all]);
   }
 }
