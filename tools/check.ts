@@ -18,11 +18,14 @@ const entryPoints = Object.values(exports);
 /** Where JSR cannot be reached, `@std` is our own stand-in; for the types that makes no difference. */
 const OFFLINE = "--import-map=tests/offline/import_map.json";
 
+/** npm's packages have no part in our documentation, as on JSR. */
+const OURS = "--no-npm";
+
 const CHECKS: readonly (readonly [name: string, ...command: string[]])[] = [
   ["format", "deno", "fmt", "--check", "--quiet"],
   ["lint", "deno", "lint", "--quiet"],
   ["types", "deno", "check", "--quiet", OFFLINE, "."],
-  ["documentation", "deno", "doc", "--lint", "--quiet", ...entryPoints],
+  ["documentation", "deno", "doc", "--lint", OURS, "--quiet", ...entryPoints],
   ["examples", "deno", "test", "-A", "--quiet", "--doc", OFFLINE, ...PUBLISHED, "README.md"],
   ["publishing", "deno", "publish", "--dry-run", "--allow-dirty", "--quiet"],
 ];

@@ -1,6 +1,6 @@
 /** The examples, run as a person would. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -11,6 +11,7 @@ import { runtimeCommand } from "../host.ts";
 import { support } from "../../mod.ts";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
 
+import { ScriptedServer } from "../ftp/scripted_server.ts";
 import { CERT, KEY } from "../net/certificate.ts";
 
 const path = (name: string) => fileURLToPath(new URL(`../../examples/${name}`, import.meta.url));
@@ -65,6 +66,31 @@ describe("examples", { skip }, () => {
     assertStringIncludes(said, '"isMultipath":true');
     assertStringIncludes(said, "MPTCP 1 path(s)");
     assertEquals(await interrupt(server), 0);
+  });
+
+  it("ftp", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "mptcp-example-"));
+    let stored = new Uint8Array();
+    using server = await ScriptedServer.start({
+      STOR: async (session) => stored = new Uint8Array(await session.receive()),
+      RETR: (session) => session.send(stored),
+      LIST: (session) => session.send(new TextEncoder().encode("-rw-r--r-- 1 u u 5 Jan 01 2024 file\r\n")),
+    });
+    try {
+      const file = join(folder, "file");
+      writeFileSync(file, "hello");
+      const said = await output("ftp.ts", "127.0.0.1", `${server.port}`, "u", "p", file);
+      assertEquals(readFileSync(`${file}.back`, "utf8"), "hello");
+      assertEquals(said.split("\n"), [
+        "control: MPTCP",
+        "file, 5 bytes",
+        "upload: 5 bytes, MPTCP, 1 path(s)",
+        "download: 5 bytes, MPTCP, 1 path(s)",
+        "list: 37 bytes, MPTCP, 1 path(s)",
+      ]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 
