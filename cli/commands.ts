@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { cat } from "./commands/cat.ts";
 import { check } from "./commands/check.ts";
 import { completions } from "./commands/completions.ts";
 import { connections } from "./commands/connections.ts";
@@ -10,10 +11,13 @@ import { counters } from "./commands/counters.ts";
 import { demo } from "./commands/demo.ts";
 import { endpoint } from "./commands/endpoint.ts";
 import { forward } from "./commands/forward.ts";
+import { get } from "./commands/get.ts";
 import { limits } from "./commands/limits.ts";
 import { monitor } from "./commands/monitor.ts";
 import { proxy } from "./commands/proxy.ts";
+import { serve } from "./commands/serve.ts";
 import { subflows } from "./commands/subflows.ts";
+import { top } from "./commands/top.ts";
 import type { Command } from "./frame/command.ts";
 
 export const COMMANDS: readonly Command[] = [
@@ -21,11 +25,15 @@ export const COMMANDS: readonly Command[] = [
   connections,
   subflows,
   monitor,
+  top,
   endpoint,
   limits,
   counters,
   forward,
   proxy,
+  cat,
+  get,
+  serve,
   demo,
   completions(() => COMMANDS),
 ];
