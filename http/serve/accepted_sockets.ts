@@ -4,7 +4,6 @@
  *
  * @module
  */
-import type { Libc } from "../../ffi/mod.ts";
 import { IPPROTO_TCP, TCP_CLOSE, TCP_INFO } from "../../kernel/constants.ts";
 import { type Addr, decodeSockaddr, SOCKADDR_STORAGE_SIZE } from "../../kernel/sockaddr.ts";
 import { isMptcp, type Subflow, subflows } from "../../paths/connection.ts";
@@ -21,22 +20,32 @@ export function plainAddr({ transport, hostname, port }: Addr): Addr {
   return { transport, hostname: hostname.replace(MAPPED, ""), port };
 }
 
+/** What the search of all descriptors may cost: one part in so many of the time. Longest pause between two, ms. */
+const SHARE = 100;
+const LONGEST_PAUSE = 1000;
+
+const keyOf = ({ hostname, port }: Addr): string => `${withoutZone(hostname)} ${port}`;
+
 /** See the module's comment. */
 export class AcceptedSockets {
   readonly #means: Means;
   readonly #local: Addr;
-  readonly #name = new Uint8Array(SOCKADDR_STORAGE_SIZE);
   /**
-   * Descriptors by the client's address. Only where the server listens on one address: there a client's address and port name
-   * one TCP connection or initial subflow at a time. A connection whose initial subflow lives still is the only one.
+   * Whether clients may come to several of this host's addresses. Only then can two connections have one client's address and
+   * port; else they name one TCP connection or initial subflow at a time.
    */
-  readonly #known: Map<string, number> | null;
+  readonly #several: boolean;
+  readonly #name = new Uint8Array(SOCKADDR_STORAGE_SIZE);
+  /** Descriptors by the client's address. */
+  readonly #known = new Map<string, number[]>();
+  /** When all descriptors are to be looked at again, for clients that have got a second connection. */
+  #due = 0;
 
   /** @param local What the server listens on. */
   constructor(means: Means, local: Addr) {
     this.#means = means;
     this.#local = local;
-    this.#known = local.hostname === "0.0.0.0" || local.hostname === "::" ? null : new Map();
+    this.#several = local.hostname === "0.0.0.0" || local.hostname === "::";
   }
 
   /**
@@ -50,11 +59,8 @@ export class AcceptedSockets {
 
   /** Whether any client is connected. */
   get any(): boolean {
-    const { libc, readText } = this.#means;
-    const slots = descriptorSlots(readText);
-    for (let fd = 0; fd < slots; fd++) {
-      if (this.#isAt(libc, fd, "getsockname", this.#local) && libc.getpeername(fd, this.#name) >= 0) return true;
-    }
+    const slots = descriptorSlots(this.#means.readText);
+    for (let fd = 0; fd < slots; fd++) if (this.#isOurs(fd) && this.#addressOf(fd, "getpeername") !== null) return true;
     return false;
   }
 
@@ -64,21 +70,35 @@ export class AcceptedSockets {
     return found.length === 1 ? subflows(found[0]!) : [];
   }
 
-  #find(remote: Addr): number[] {
-    const key = `${remote.hostname} ${remote.port}`;
-    const known = this.#known?.get(key);
-    if (known !== undefined) {
-      if (this.#isFrom(known, remote) && this.#hasInitialSubflow(known)) return [known];
-      this.#known!.delete(key);
-    }
+  #find(remote: Addr): readonly number[] {
+    if (this.#several && performance.now() >= this.#due) this.#lookAtAll();
+    const key = keyOf(remote);
+    const known = this.#known.get(key);
+    if (known?.every((fd) => this.#isFrom(fd, remote) && this.#hasInitialSubflow(fd))) return known;
     const slots = descriptorSlots(this.#means.readText);
     const found: number[] = [];
     for (let fd = 0; fd < slots; fd++) if (this.#isFrom(fd, remote)) found.push(fd);
-    if (this.#known !== null && found.length === 1) {
-      if (this.#known.size >= 2 * slots) this.#known.clear(); // of clients that are gone
-      this.#known.set(key, found[0]!);
-    }
+    if (this.#known.size >= 2 * slots) this.#known.clear(); // of clients that are gone
+    if (found.length > 0) this.#known.set(key, found);
+    else this.#known.delete(key);
     return found;
+  }
+
+  #lookAtAll(): void {
+    const begun = performance.now();
+    this.#known.clear();
+    const slots = descriptorSlots(this.#means.readText);
+    for (let fd = 0; fd < slots; fd++) {
+      if (!this.#isOurs(fd)) continue;
+      const remote = this.#addressOf(fd, "getpeername");
+      if (remote === null) continue;
+      const key = keyOf(remote);
+      const others = this.#known.get(key);
+      if (others) others.push(fd);
+      else this.#known.set(key, [fd]);
+    }
+    const now = performance.now();
+    this.#due = now + Math.min((now - begun) * SHARE, LONGEST_PAUSE);
   }
 
   /** An MPTCP connection outlives its initial subflow, by others or for a moment; the client's port is free meanwhile. */
@@ -88,17 +108,22 @@ export class AcceptedSockets {
     return info >= 0 && (info & 0xff) !== TCP_CLOSE;
   }
 
-  #isFrom(fd: number, remote: Addr): boolean {
-    const { libc } = this.#means;
-    return this.#isAt(libc, fd, "getpeername", remote) && this.#isAt(libc, fd, "getsockname", this.#local);
+  #isFrom(fd: number, { hostname, port }: Addr): boolean {
+    const remote = this.#addressOf(fd, "getpeername", port);
+    return remote !== null && withoutZone(remote.hostname) === withoutZone(hostname) && this.#isOurs(fd);
   }
 
-  #isAt(libc: Libc, fd: number, call: "getpeername" | "getsockname", { hostname, port }: Addr): boolean {
-    const length = libc[call](fd, this.#name);
+  /** Whether it is a socket of the server: one that was accepted, or the one that listens. */
+  #isOurs(fd: number): boolean {
+    const local = this.#addressOf(fd, "getsockname", this.#local.port);
+    return local !== null && (this.#several || withoutZone(local.hostname) === withoutZone(this.#local.hostname));
+  }
+
+  /** @returns `null` when it has none, or not with that port. */
+  #addressOf(fd: number, call: "getpeername" | "getsockname", port?: number): Addr | null {
+    const length = this.#means.libc[call](fd, this.#name);
     // The port stands at the same place for both families; it alone tells most sockets apart.
-    if (length < 4 || (this.#name[2]! << 8 | this.#name[3]!) !== port) return false;
-    const address = decodeSockaddr(this.#name, 0, length);
-    if (address === null) return false;
-    return call === "getsockname" && this.#known === null || withoutZone(address.hostname) === withoutZone(hostname);
+    if (length < 4 || (port !== undefined && (this.#name[2]! << 8 | this.#name[3]!) !== port)) return null;
+    return decodeSockaddr(this.#name, 0, length);
   }
 }

@@ -44,7 +44,13 @@ export class ServeInfo {
     return this.#remoteAddr ??= this.#origin.remoteAddr(this.#request, this.#source);
   }
 
-  /** Whether the request's connection speaks MPTCP, as the kernel says now. */
+  /**
+   * Whether the request's connection speaks MPTCP, as the kernel says now.
+   *
+   * Deno and Bun do not tell which of a client's connections a request came over. Should a client use one of its ports for
+   * several of this host's addresses at once, this is `true` only if it is so for all; that such a one has come is noticed within
+   * a second. (A server that listens on one address has no such clients.)
+   */
   get isMultipath(): boolean {
     return this.#origin.isMultipath(this.remoteAddr, this.#source);
   }

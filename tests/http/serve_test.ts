@@ -1,4 +1,12 @@
-import { assert, assertEquals, assertGreater, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { connect as connectTls } from "node:tls";
 import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
@@ -90,7 +98,9 @@ describe("serve", () => {
     assertEquals((await multi.ask("GET /")).body, "true");
     using plain = new RawClient(await connectFrom(first.localAddr.port, IPPROTO_TCP, "127.0.0.2", port));
     assertEquals(plain.conn.localAddr, first.localAddr);
-    assertEquals((await plain.ask("GET /")).body, "false");
+    // That there are two is noticed within a second.
+    const deadline = performance.now() + 5000;
+    while ((await plain.ask("GET /")).body !== "false") assertLess(performance.now(), deadline);
   });
 
   it("serves the runtime's own fetch, which is plain TCP", async () => {
