@@ -120,7 +120,7 @@ function headLine(look: Look, { name, retransmits, history }: Columns): string {
   const cells = [left(clipped(look, "CONNECTION", name), name), right("RTT", RTT)];
   if (retransmits > 0) cells.push(right("RETR", retransmits));
   cells.push(right(up!, RATE + 1), right(down!, RATE + 1));
-  if (history > 0) cells.push(`  ${left(clipped(look, "BOTH, LATELY", history), history)}`);
+  if (history > 0) cells.push(`  ${left(clipped(look, "LATELY", history), history)}`);
   return paint(look, cells.join("").trimEnd(), "bold");
 }
 

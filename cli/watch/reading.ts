@@ -62,6 +62,9 @@ export function namesByAddress(): ReadonlyMap<string, string> {
 export function readingOf(connection: MptcpConnection, names: ReadonlyMap<string, string>): ConnectionReading {
   const { token, local, remote, state, fallback, info } = connection;
   const subflows = connection.subflows.map((subflow) => subflowReading(subflow, names));
+  // The kernel lists them in no order: the initial one comes first.
+  const initial = ({ local: at }: SubflowReading) => at === addrText(local) ? 0 : 1;
+  subflows.sort((a, b) => initial(a) - initial(b) || a.local.localeCompare(b.local) || a.remote.localeCompare(b.remote));
   const sum = (of: (subflow: SubflowReading) => number) => subflows.reduce((total, subflow) => total + of(subflow), 0);
   return {
     key: `${token} ${local.port} ${remote.hostname} ${remote.port}`,
