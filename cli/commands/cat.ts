@@ -39,7 +39,7 @@ export const cat: Command = {
   ],
   operands: [0, 1],
   examples: [
-    ["printf 'GET / HTTP/1.0\\r\\n\\r\\n' | mptcp cat example.com:80", "what comes back"],
+    ["mptcp cat -v example.com:25", "talk to a server, and see what the connection was"],
     ["mptcp cat --listen :9000 > backup.tar", "receives a file"],
     ["mptcp cat -v --require 192.0.2.7:9000 < backup.tar", "sends it, by MPTCP or not at all"],
   ],

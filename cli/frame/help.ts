@@ -6,6 +6,9 @@
 import { left, type Look, paint } from "./output.ts";
 import type { Command, Option } from "./command.ts";
 
+/** How long a line of examples may be. */
+const WIDTH = 110;
+
 const HELP_OPTION: Option = { name: "help", short: "h", summary: "print this" };
 
 /** An option as it is typed. */
@@ -53,6 +56,7 @@ export function commandHelp(look: Look, command: Command): string {
     return `  ${left(optionText(option), width)}  ${option.summary}${choices}${otherwise}`;
   });
   const wide = Math.max(...examples.map(([line]) => line.length));
+  const beside = examples.every(([, meaning]) => wide + meaning.length < WIDTH);
   return [
     `mptcp ${name}: ${summary}`,
     "",
@@ -63,7 +67,9 @@ export function commandHelp(look: Look, command: Command): string {
     ...lines,
     "",
     head("Examples:"),
-    ...examples.map(([line, meaning]) => `  ${left(line, wide)}  # ${meaning}`.trimEnd()),
+    ...examples.flatMap(([line, meaning]) =>
+      beside ? [`  ${left(line, wide)}  # ${meaning}`] : [`  # ${meaning}`, `  ${line}`]
+    ),
     "",
   ].join("\n");
 }
