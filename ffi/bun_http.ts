@@ -11,6 +11,7 @@ interface BunWebSocket {
   readonly data: WebSocketOwner;
   send(data: string | Uint8Array): number;
   close(code?: number, reason?: string): void;
+  terminate(): void;
   getBufferedAmount(): number;
 }
 
@@ -39,6 +40,7 @@ export interface BunHttpApi {
     fetch(request: Request, server: Server): Response | undefined | Promise<Response | undefined>;
     error(error: unknown): Response | Promise<Response>;
     websocket: {
+      backpressureLimit: number;
       open(socket: BunWebSocket): void;
       message(socket: BunWebSocket, data: string | Uint8Array): void;
       close(socket: BunWebSocket, code: number, reason: string): void;
@@ -46,6 +48,8 @@ export interface BunHttpApi {
   }): Server;
 }
 
+/** Of bytes that a WebSocket's client has not taken yet. Beyond its limit (16 MB by default) Bun throws messages away. */
+const NO_LIMIT = 0xffff_ffff;
 /** How often a server that is to end is asked whether the last request is answered: Bun has no event for it. ms */
 const ASK_EVERY = 5;
 /** After how many times the clients are looked for. */
@@ -65,7 +69,8 @@ class Peer implements WebSocketPeer {
   }
 
   send(data: string | Uint8Array): void {
-    this.#socket.send(data);
+    // 0: Bun has thrown the message away. Nobody shall take what comes after it for all.
+    if (this.#socket.send(data) === 0 && data.length > 0) this.#socket.terminate();
   }
 
   close(code?: number, reason?: string): void {
@@ -141,6 +146,7 @@ export class BunHttp implements HttpHost {
       fetch: handle,
       error: failed,
       websocket: {
+        backpressureLimit: NO_LIMIT,
         open: (socket) => socket.data.opened(new Peer(socket)),
         message: (socket, data) => socket.data.message(data),
         close: (socket, code, reason) => socket.data.closed(code, reason),

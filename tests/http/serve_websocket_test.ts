@@ -120,6 +120,25 @@ for (const [way, start] of WAYS) {
       assert(back.every((byte, index) => byte === bytes[index]));
     });
 
+    it("lose no message that the client takes late", async () => {
+      const count = 20; // more than Bun keeps by itself
+      const { promise, resolve } = Promise.withResolvers<void>();
+      await using server = await start((request) => {
+        const { socket, response } = upgradeWebSocket(request);
+        socket.onopen = () => {
+          for (let index = 0; index < count; index++) socket.send(new Uint8Array(1 << 20).fill(index));
+          resolve();
+        };
+        return response;
+      });
+      using socket = await RawWebSocket.open(server);
+      await promise;
+      for (let index = 0; index < count; index++) {
+        const { bytes } = await socket.message();
+        assertEquals([bytes.length, bytes[0], bytes.at(-1)], [1 << 20, index, index]);
+      }
+    });
+
     it("put messages together that come in pieces, with a ping in between", async () => {
       await using server = await start(echo().handler);
       using socket = await RawWebSocket.open(server);
