@@ -146,6 +146,12 @@ export interface EventLoop {
   descriptorOf(socket: Socket, ending?: boolean): number;
   /** Takes over a listening descriptor; it owns `fd` from the call on. */
   listen(fd: number, backlog: number, owner: AcceptorOwner): Acceptor;
+  /**
+   * What `net.Server.listen` is to be called with, to listen by a descriptor.
+   *
+   * @throws {MptcpError} `EOPNOTSUPP`, in a cluster's worker on Deno.
+   */
+  listenArguments(fd: number, backlog: number): unknown[];
   /** Watches a non-blocking socket of datagrams, such as netlink; it owns `fd` from the call on. */
   watch(fd: number, owner: ChannelOwner): Watcher;
 }

@@ -575,6 +575,10 @@ class BunLoop implements EventLoop {
     return new BunAcceptor(this.#libc, fd, backlog, owner);
   }
 
+  listenArguments(fd: number, backlog: number): unknown[] {
+    return [{ fd, backlog, exclusive: true }];
+  }
+
   watch(fd: number, owner: ChannelOwner): Watcher {
     const channel = new BunChannel(this.#libc, fd);
     channel.owner = owner;

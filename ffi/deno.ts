@@ -3,11 +3,12 @@
  *
  * @module
  */
+import cluster from "node:cluster";
 import type { Socket } from "node:net";
 import { setImmediate } from "node:timers";
 import { EPOLLIN, EPOLLOUT, SO_COOKIE, SO_ERROR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_SOCKET } from "../kernel/constants.ts";
 import { EAGAIN, EALREADY, ECANCELED, EINPROGRESS, EISCONN } from "../kernel/errno.ts";
-import { systemError } from "../kernel/error.ts";
+import { MptcpError, systemError } from "../kernel/error.ts";
 import { decodeSockaddr, SOCKADDR_STORAGE_SIZE } from "../kernel/sockaddr.ts";
 import type {
   Acceptor,
@@ -242,6 +243,14 @@ class DenoLoop implements EventLoop {
 
   listen(fd: number, _backlog: number, owner: AcceptorOwner): Acceptor {
     return new DenoAcceptor(this.#libc, this.#reactor, fd, owner);
+  }
+
+  listenArguments(fd: number, backlog: number): unknown[] {
+    if (cluster.isWorker) {
+      const why = "in a cluster's worker Deno asks the primary for all that a server listens by";
+      throw new MptcpError("EOPNOTSUPP", `Cannot listen by MPTCP: ${why}`, { hint: "listen() works in a worker, too" });
+    }
+    return [{ fd, backlog, exclusive: true }];
   }
 
   watch(fd: number, owner: ChannelOwner): Watcher {

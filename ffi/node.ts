@@ -3,6 +3,7 @@
  *
  * @module
  */
+import cluster from "node:cluster";
 import { createServer, type Server, Socket } from "node:net";
 import process from "node:process";
 import { EISCONN, errnoNumber } from "../kernel/errno.ts";
@@ -36,15 +37,15 @@ interface NodeFfi {
   getRawPointer(bytes: Uint8Array): bigint;
 }
 
-/** The parts of Node's binding of libuv's pipes in use here. */
-interface PipeWrap {
-  Pipe: new (type: number) => { open(fd: number): number | undefined };
-  constants: { SOCKET: number };
+/** The parts of Node's bindings of libuv's handles in use here. */
+interface Bindings {
+  pipe_wrap: { Pipe: new (type: number) => { open(fd: number): number | undefined }; constants: { SOCKET: number } };
+  tcp_wrap: { TCP: new (type: number) => { open(fd: number): number | undefined }; constants: { SERVER: number } };
 }
 
-/** Deprecated in documentation only (DEP0111), and there is no other way to watch a netlink socket. */
-function pipeWrap(): PipeWrap {
-  return (process as unknown as { binding(name: "pipe_wrap"): PipeWrap }).binding("pipe_wrap");
+/** Deprecated in documentation only (DEP0111), and there is no other way to make a handle. */
+function binding<N extends keyof Bindings>(name: N): Bindings[N] {
+  return (process as unknown as { binding(name: N): Bindings[N] }).binding(name);
 }
 
 const TYPES: Readonly<Record<CType, string>> = {
@@ -192,12 +193,25 @@ class NodeLoop implements EventLoop {
   }
 
   listen(fd: number, backlog: number, owner: AcceptorOwner): Acceptor {
-    return new NodeAcceptor(this.#libc, fd, backlog, owner);
+    return new NodeAcceptor(this.#libc, this.listenArguments(fd, backlog), fd, owner);
   }
 
-  /** `net.Socket` takes descriptors of streams only; libuv's pipe, on which it stands, takes any that can be read. */
+  /** In a cluster's worker Node takes a descriptor for one of the primary's, and asks for that; a handle it takes as it is. */
+  listenArguments(fd: number, backlog: number): unknown[] {
+    if (!cluster.isWorker) return [{ fd, backlog, exclusive: true }];
+    const { TCP, constants } = binding("tcp_wrap");
+    const handle = new TCP(constants.SERVER);
+    const opened = handle.open(fd) ?? 0;
+    if (opened < 0) throw systemError(opened, "uv_tcp_open");
+    return [handle, backlog];
+  }
+
+  /**
+   * `net.Socket` takes descriptors of streams only; libuv's pipe, on which it stands, takes any that can be read, such as a
+   * netlink socket.
+   */
   watch(fd: number, owner: ChannelOwner): Watcher {
-    const { Pipe, constants } = pipeWrap();
+    const { Pipe, constants } = binding("pipe_wrap");
     const handle = new Pipe(constants.SOCKET);
     const opened = handle.open(fd) ?? 0;
     if (opened < 0) {
@@ -219,14 +233,14 @@ class NodeAcceptor implements Acceptor {
   readonly #server: Server;
   #fd: number;
 
-  constructor(libc: Libc, fd: number, backlog: number, owner: AcceptorOwner) {
+  constructor(libc: Libc, target: unknown[], fd: number, owner: AcceptorOwner) {
     this.#fd = fd;
     // Paused: a socket that reads keeps the process alive.
     this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
       owner.accepted(new NetChannel(libc, handleOf(socket)!.fd!, socket));
     });
     this.#server.on("error", (error) => owner.failed(error));
-    this.#server.listen({ fd, backlog, exclusive: true });
+    (this.#server.listen as (...target: unknown[]) => unknown).apply(this.#server, target);
   }
 
   get fd(): number {

@@ -3,8 +3,8 @@
  * `node:http2`, and so the libraries on them, use MPTCP, and TCP where MPTCP cannot be had. As `mptcpize run` does it from
  * outside, but without a preloaded library, and so that it can be undone.
  *
- * Only stream sockets of TCP are concerned: Unix sockets, UDP, descriptors and handles that somebody else made, and ports that
- * a cluster's workers share are left alone. What an application asks MPTCP of is `mptcpOf(socket)`.
+ * Only stream sockets of TCP are concerned: Unix sockets, UDP, descriptors and handles that somebody else made are left alone.
+ * What became of a socket tells `mptcpOf(socket)`.
  *
  * `MPTCP_AUTO=clients` or `MPTCP_AUTO=servers` takes one side only; the default is `all`. Import it before the modules that
  * connect at once: `node --import @mptcp/mptcp/auto`, `bun --preload @mptcp/mptcp/auto`, `deno run --preload …`. Each worker

@@ -148,7 +148,7 @@ export class Listening {
   #open(host: System, options: NetListenOptions, address: string | undefined, native: NativeListen): void {
     const { libc } = host;
     const port = Number(options.port ?? 0);
-    const { backlog, exclusive, reusePort, ipv6Only, signal } = options;
+    const { backlog, reusePort, ipv6Only, signal } = options;
     const make = (hostname: string) =>
       openListeningSocket(libc, {
         ...this.#options,
@@ -166,7 +166,8 @@ export class Listening {
       fd = made.fd;
       this.#refused = made.refused;
       this.#address = { address: hostname, family: hostname.includes(":") ? "IPv6" : "IPv4", port: bound };
-      native({ fd, backlog: backlog || 511, exclusive: exclusive ?? true, ...(signal ? { signal } : {}) });
+      native(...host.loop.listenArguments(fd, backlog || 511));
+      if (signal && this.#server.listening) this.#closeAt(signal);
       if (!this.#server.listening) libc.close(fd); // the runtime has not taken it, and says why
     } catch (error) {
       this.close();
@@ -174,6 +175,13 @@ export class Listening {
       if (fd >= 0) libc.close(fd);
       this.#failed(listenError(error, address ?? "::", port));
     }
+  }
+
+  #closeAt(signal: AbortSignal): void {
+    const close = () => void this.#server.close();
+    if (signal.aborted) return process.nextTick(close);
+    signal.addEventListener("abort", close, { once: true });
+    this.#server.once("close", () => signal.removeEventListener("abort", close));
   }
 
   /** On a host without FFI. */

@@ -25,7 +25,7 @@ export interface AcceptedSocket extends Socket {
 /**
  * A `net.Server` that listens over MPTCP, and over TCP where this host has no MPTCP. Clients of plain TCP are served as well.
  *
- * In a cluster each worker listens for itself: pass `reusePort`.
+ * In a cluster each worker listens for itself: pass `reusePort` to share a port. Deno's workers cannot: `EOPNOTSUPP`.
  */
 export class MptcpServer extends Server {
   readonly #listening: Listening;

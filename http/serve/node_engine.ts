@@ -240,7 +240,7 @@ export async function serveByNode(system: System | null, answers: Answers, optio
   const wanted = options.mptcp !== "off";
   if (system !== null) {
     const { fd, addr, refused } = openListeningSocket(system.libc, options);
-    server.listen({ fd, backlog, exclusive: true });
+    (server.listen as (...target: unknown[]) => unknown).apply(server, system.loop.listenArguments(fd, backlog));
     await listening(server, addr);
     return { ...common, addr, refused, mptcp: wanted && refused === null, mode: "native", reason: null };
   }

@@ -9,18 +9,22 @@
 import cluster from "node:cluster";
 import { Server as HttpServer } from "node:http";
 import { Server } from "node:net";
-import type { System } from "../../ffi/mod.ts";
+import { runtime, type System } from "../../ffi/mod.ts";
 import { Listening, requestOf } from "../listening.ts";
 import { MptcpServer } from "../server.ts";
 import { listenByTakeover } from "./http_servers.ts";
 import { type Method, replaceMethod } from "./replace.ts";
 
-/** Whether the runtime's own way is to be taken: for what is no TCP port, and for ports that a cluster shares. */
+/**
+ * Whether the runtime's own way is to be taken: for what is no TCP port, and for what a cluster's worker asks the primary for;
+ * that listens by MPTCP if it has this, too.
+ */
 function isOthers(args: readonly unknown[]): boolean {
   const request = requestOf(args);
   if (request === null) return true;
   const { exclusive, reusePort } = request.options;
-  return cluster.isWorker === true && !exclusive && !reusePort;
+  if (!cluster.isWorker) return false;
+  return runtime === "deno" || (!exclusive && !reusePort);
 }
 
 /**
