@@ -81,8 +81,13 @@ export async function serveByRuntime(
   }
 }
 
+/** What was announced: once is enough for a program that begins to serve again and again. */
+const announced = new Set<string>();
+
 /** Nobody looks at `server.mode` without a reason to, and the portable way costs half of the speed or more. */
 function announce(reason: string): void {
+  if (announced.has(reason)) return;
+  announced.add(reason);
   const message = `serve relays its connections to the runtime's HTTP server, which is slower: ${reason}`;
   process.emitWarning(message, { type: "MptcpWarning", code: "MPTCP_SERVE_PORTABLE" });
 }

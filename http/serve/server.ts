@@ -40,7 +40,7 @@ export class HttpServer implements AsyncDisposable {
   /**
    * How the connections get to the runtime's HTTP server. `"native"`: it accepts them itself, at its full speed. `"portable"`:
    * they are relayed to it, as it did not take our socket; then `reason` tells why, and a process warning with the code
-   * `MPTCP_SERVE_PORTABLE` says so.
+   * `MPTCP_SERVE_PORTABLE` has said so, once for each reason.
    */
   get mode(): "native" | "portable" {
     return this.#engine.mode;
