@@ -454,6 +454,7 @@ export class FtpClient extends Client implements Disposable {
     work: () => Promise<T>,
   ): Promise<T> {
     if (this.#transfer !== null) {
+      relay?.destroy();
       throw new MptcpError("EBUSY", "Cannot begin a transfer: another one is under way", { hint: "await each call" });
     }
     const transfer = this.#transfer = new Transfer(kind, signal ?? this.#signal);
@@ -498,9 +499,7 @@ export class FtpClient extends Client implements Disposable {
 
   /** Waits until the server has confirmed a download. */
   async #confirmed(startAt: number): Promise<void> {
-    // basic-ftp's own watch is over with the data.
-    this.ftp.socket.setTimeout(this.ftp.timeout);
-    const reply = await this.#context.verdict;
+    const reply = await this.#context.awaitVerdict();
     if (reply === null) throw new MptcpError("ENODATA", "The download has not begun");
     if (reply instanceof Error) throw reply;
     this.#checkWhole(startAt);

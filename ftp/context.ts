@@ -88,6 +88,12 @@ export class FtpContext extends FTPContext {
     return this.#transfer?.promise ?? null;
   }
 
+  /** Waits for that word no longer than for any answer: basic-ftp's watch is over with the data, and begins only after this. */
+  awaitVerdict(): Promise<FTPResponse | Error> | null {
+    if (this._task !== undefined) this.socket.setTimeout(this.timeout);
+    return this.verdict;
+  }
+
   /** Forgets the last transfer. */
   beginTransfer(): void {
     this.#transfer = null;

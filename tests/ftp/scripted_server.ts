@@ -31,11 +31,13 @@ const WELL: Script = {
 export class Session {
   /** The control connection. */
   readonly control: Socket;
+  readonly #host: string;
   #listener: Listener | null = null;
   readonly #conns: Conn[] = [];
 
-  constructor(control: Socket) {
+  constructor(control: Socket, host: string) {
     this.control = control;
+    this.#host = host;
   }
 
   /** Sends a line. */
@@ -46,7 +48,7 @@ export class Session {
   /** Listens for a data connection. @returns The port. */
   open(): number {
     this.#listener?.close();
-    this.#listener = listen({ hostname: "127.0.0.1", port: 0 });
+    this.#listener = listen({ hostname: this.#host, port: 0 });
     return this.#listener.addr.port;
   }
 
@@ -93,10 +95,10 @@ export class ScriptedServer implements Disposable {
   /** @default {0} until it listens */
   port = 0;
 
-  private constructor(script: Script) {
+  private constructor(script: Script, host: string) {
     const answers = { ...WELL, ...script };
     this.#server = createServer((control) => {
-      const session = new Session(control);
+      const session = new Session(control, host);
       this.#sessions.push(session);
       const answer = (name: string, argument: string) => {
         const given = answers[name] ?? `502 what is ${name}?`;
@@ -120,9 +122,9 @@ export class ScriptedServer implements Disposable {
   }
 
   /** Starts one. */
-  static async start(script: Script = {}): Promise<ScriptedServer> {
-    const server = new ScriptedServer(script);
-    await new Promise<void>((resolve) => server.#server.listen(0, "127.0.0.1", () => resolve()));
+  static async start(script: Script = {}, host = "127.0.0.1"): Promise<ScriptedServer> {
+    const server = new ScriptedServer(script, host);
+    await new Promise<void>((resolve) => server.#server.listen(0, host, () => resolve()));
     server.port = (server.#server.address() as { port: number }).port;
     return server;
   }
