@@ -14,7 +14,7 @@ import { Arrivals } from "../net/arrivals.ts";
 import { type Fallback, unsupportedFallback } from "../net/fallback.ts";
 import { openListeningSocket } from "../net/listen.ts";
 import type { SocketOptions } from "../net/options.ts";
-import { originOf } from "../net/path_control.ts";
+import { type Origin, originOf } from "../net/path_control.ts";
 import { control } from "./mptcp_of.ts";
 import { socketOptionsOf } from "./socket_options.ts";
 
@@ -110,6 +110,7 @@ export class Listening {
   /** Listens; what is not about a port, and what is wrong, is the server's own affair. */
   listen(args: readonly unknown[], native: NativeListen): void {
     const request = requestOf(args);
+    if (!this.#server.listening) this.#address = null;
     if (this.#server.listening || request === null) return void native(...args);
     const { options, listener } = request;
     this.#options = this.#takesOptions ? socketOptionsOf(this.#made, options) : this.#made;
@@ -139,10 +140,16 @@ export class Listening {
     this.#arrivals = null;
   }
 
+  /** Where a connection comes from that arrives now; `null` by a socket that is not ours. */
+  origin(): Origin | null {
+    if (this.#address === null) return null;
+    return originOf("server", this.#options, this.#refused, this.#arrivals?.paths ?? null);
+  }
+
   /** Tells an accepted socket of its MPTCP side. */
   accepted(socket: Socket): void {
-    if (this.#address === null) return;
-    control(socket, originOf("server", this.#options, this.#refused, this.#arrivals?.paths ?? null), true);
+    const origin = this.origin();
+    if (origin !== null) control(socket, origin, true);
   }
 
   #open(host: System, options: NetListenOptions, address: string | undefined, native: NativeListen): void {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Socket } from "node:net";
+import { type Server, Socket } from "node:net";
 import { system } from "../ffi/mod.ts";
 import { type Origin, originOf } from "../net/path_control.ts";
 import { madeAsMptcp } from "../paths/connection.ts";
@@ -36,10 +36,18 @@ export function control(socket: Socket, origin: Origin, member: boolean): Known 
   return result;
 }
 
+const servers = new WeakMap<object, () => Origin | null>();
+
+/** Keeps who knows what is known of the sockets that a server accepts. */
+export function rememberServer(server: Server, origin: () => Origin | null): void {
+  servers.set(server, origin);
+}
+
 /** What a socket that somebody else made tells of its beginning. */
 function foundOrigin(socket: Socket, fd: number): Origin {
-  const { server } = socket as unknown as { server?: unknown };
-  return originOf(server ? "server" : "client", { mptcp: madeAsMptcp(fd) ? "prefer" : "off" }, null);
+  const { server } = socket as unknown as { server?: object | null };
+  return (server && servers.get(server)?.()) ??
+    originOf(server ? "server" : "client", { mptcp: madeAsMptcp(fd) ? "prefer" : "off" }, null);
 }
 
 /** A socket that another one stands on, as TLS does. */

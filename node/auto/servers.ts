@@ -11,6 +11,7 @@ import { Server as HttpServer } from "node:http";
 import { Server } from "node:net";
 import { runtime, type System } from "../../ffi/mod.ts";
 import { Listening, requestOf } from "../listening.ts";
+import { rememberServer } from "../mptcp_of.ts";
 import { MptcpServer } from "../server.ts";
 import { listenByTakeover } from "./http_servers.ts";
 import { type Method, replaceMethod } from "./replace.ts";
@@ -39,7 +40,11 @@ export function replaceListen(host: System): () => void {
       function (this: Server, ...args) {
         if (this instanceof MptcpServer || isOthers(args)) return native.apply(this, args);
         let listening = known.get(this);
-        if (listening === undefined) known.set(this, listening = new Listening(this, {}, false));
+        if (listening === undefined) {
+          const made = listening = new Listening(this, {}, false);
+          known.set(this, made);
+          rememberServer(this, () => made.origin());
+        }
         listening.listen(args, (...given) => native.apply(this, given));
         return this;
       }),

@@ -222,19 +222,19 @@ describe("a process with auto", () => {
     assertMatch(stderr, /TypeError: Cannot use MPTCP_AUTO="client": it must be "clients", "servers" or "all"/);
   });
 
-  it("still has the rest of this package, and two copies of this one", () => {
+  it("still has the rest of this package, knows why a connection is plain TCP, and bears two copies of auto", () => {
     const { code, stdout, stderr } = run(`
       import { connect, listen } from "MPTCP";
-      import { createConnection, createServer } from ${NODE};
+      import { createConnection, createServer, mptcpOf } from ${NODE};
       import { once } from "node:events";
       import net from "node:net";
       const native = net.Socket.prototype.connect;
       const { undo } = await import(${AUTO});
       const { undo: undoSecond } = await import(${AUTO.slice(0, -1)}?copy");
       using listener = listen({ hostname: "127.0.0.1", port: 0 });
-      const accepted = listener.accept();
+      const accepting = listener.accept();
       using conn = await connect({ port: listener.addr.port });
-      using other = await accepted;
+      using other = await accepting;
       console.log(conn.isMultipath(), other.isMultipath());
       const server = createServer((socket) => socket.end()).listen(0, "localhost");
       await once(server, "listening");
@@ -245,12 +245,24 @@ describe("a process with auto", () => {
         socket.destroy();
       }
       server.close();
+      const plain = net.createServer((socket) => console.log(mptcpOf(socket).fallback().code)).listen(0, "127.0.0.1");
+      await once(plain, "listening");
+      const arriving = once(plain, "connection");
+      using client = await connect({ port: plain.address().port, mptcp: "off" });
+      const [accepted] = await arriving;
+      accepted.destroy();
+      plain.close();
+      using foreign = listen({ port: 0, mptcp: "off" });
+      const socket = net.connect(foreign.addr.port, "127.0.0.1");
+      await once(socket, "connect");
+      console.log(mptcpOf(socket).fallback().phase);
+      socket.destroy();
       undoSecond();
       undo();
       console.log(net.Socket.prototype.connect === native);
     `);
     assertEquals([code, stderr], [0, ""]);
-    assertEquals(stdout.trim().split("\n"), ["true true", "true true", "true false", "true"]);
+    assertEquals(stdout.trim().split("\n"), ["true true", "true true", "true false", "MPCapableSYNRX", "handshake", "true"]);
   });
 
   it("leaves nothing open of clients that are gone before they are connected", () => {
