@@ -86,6 +86,7 @@ class Keeper {
     const context = this.#context;
     const candidates = context.candidates(this.#remotes);
     for (const candidate of candidates) if (!context.has(candidate)) this.#open(candidate);
+    this.#wakeForRetry();
     this.#prioritise();
   }
 
@@ -98,10 +99,17 @@ class Keeper {
     const why = preferred ? "the preferred path" : "a backup, for when no preferred path works";
     // A preferred path that is away is tried often and briefly, so that its return is noticed.
     context.open(candidate, why, { backup: !preferred, timeout: preferred ? 1000 : 5000 }).then((subflow) => {
-      if (subflow !== null) return this.#retries.succeeded(key);
-      this.#retries.tried(key, context.now());
-      context.wake(this.#retries.wait(context.now()));
+      if (subflow === null) this.#retries.tried(key, context.now());
+      else this.#retries.succeeded(key);
+      this.#wakeForRetry();
     });
+  }
+
+  /** Also at every look: a timer may be early, and what it was for not due yet. */
+  #wakeForRetry(): void {
+    const { now, wake } = this.#context;
+    const wait = this.#retries.wait(now());
+    if (wait < Infinity) wake(wait + 1);
   }
 
   /** Makes each subflow what it is to be; the only ones are regular while there is no preferred one. */

@@ -5,6 +5,7 @@
  */
 import { checkInteger } from "../kernel/argument_checks.ts";
 import type { Policy, PolicyContext } from "../net/policy.ts";
+import type { Subflow } from "../paths/connection.ts";
 import { type PathCandidate, pathKey } from "../paths/path_candidates.ts";
 import { advertise } from "./advertise.ts";
 import { checkRemotes, type RemoteOptions } from "./options.ts";
@@ -23,6 +24,8 @@ const GRACE = 250;
  * Keeps a connection at so many subflows: over different paths first, then more of them over the same, which helps where each
  * flow is slowed or hashed to one of several links. When one is lost, another is opened.
  *
+ * Policies open no more than that together; the program may, and so may the peer.
+ *
  * On a server it announces the host's addresses; a limit on how many subflows clients open is theirs.
  *
  * @param n How many, the initial one included: 1 to 64. The peer has a limit too.
@@ -39,6 +42,11 @@ export function nSubflows(n: number, options: NSubflowsOptions = {}): Policy {
       if (context.side === "server") return advertise(context);
       const retries = new Retries();
       const begun = context.now();
+      // Also at every look: a timer may be early, and what it was for not due yet.
+      const wakeForRetry = () => {
+        const wait = retries.wait(context.now());
+        if (wait < Infinity) context.wake(wait + 1);
+      };
       const review = () => {
         const missing = n - context.subflows().length - context.opening().length;
         const repeat = context.now() >= begun + GRACE;
@@ -47,14 +55,15 @@ export function nSubflows(n: number, options: NSubflowsOptions = {}): Policy {
           const key = pathKey(candidate.localAddress, candidate.remoteAddress);
           retries.tried(key, context.now());
           context.open(candidate, `${n} subflows are wanted`, { timeout }).then((subflow) => {
-            if (subflow !== null) return retries.succeeded(key);
-            retries.tried(key, context.now());
-            context.wake(retries.wait(context.now()));
+            if (subflow === null) retries.tried(key, context.now());
+            else retries.succeeded(key);
+            wakeForRetry();
           });
         }
+        wakeForRetry();
       };
       review();
-      context.wake(GRACE);
+      context.wake(GRACE + 5); // timers may be early
       return {
         subflowClosed: review,
         addressAnnounced: review,
@@ -63,11 +72,14 @@ export function nSubflows(n: number, options: NSubflowsOptions = {}): Policy {
           retries.reset();
           review();
         },
-        mayOpen: () => context.subflows().length + context.opening().length < n || `there are ${n} subflows already`,
+        mayOpen: () => sound(context.subflows()).length + context.opening().length < n || `there are ${n} subflows already`,
       };
     },
   };
 }
+
+/** Those that are not in trouble: what is dead may be replaced before it is closed. */
+const sound = (rows: readonly Subflow[]) => rows.filter(({ tcpInfo: { retransmits = 0 } }) => retransmits < 2);
 
 /**
  * The paths to open, those that are least used first; a path that is not due is left out.

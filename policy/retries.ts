@@ -58,8 +58,8 @@ export class Retries {
     this.#failing.clear();
   }
 
-  /** How long until the next try of what is failing, ms; `Infinity` where nothing is. */
+  /** How long until the next try that is not due yet, ms; `Infinity` where there is none. */
   wait(now: number): number {
-    return Math.max(0, Math.min(Infinity, ...[...this.#failing.values()].map(({ next }) => next - now)));
+    return Math.min(Infinity, ...[...this.#failing.values()].map(({ next }) => next - now).filter((wait) => wait > 0));
   }
 }
