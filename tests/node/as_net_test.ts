@@ -1,9 +1,14 @@
-/** The same scenarios on a plain `net.Socket` over TCP and on ours over MPTCP: what can be seen must be the same. */
+/**
+ * The same scenarios on a plain `net.Socket` over TCP, on ours over MPTCP, and on a plain one that `./auto` lets speak MPTCP:
+ * what can be seen must be the same.
+ */
 import { assert, assertEquals } from "@std/assert";
 import { once } from "node:events";
 import { BlockList, Socket, type SocketConstructorOpts, type TcpSocketConnectOpts } from "node:net";
 import process from "node:process";
 import { describe, it } from "node:test";
+import { system } from "../../ffi/mod.ts";
+import { replaceConnect } from "../../node/auto/clients.ts";
 import { MptcpSocket } from "../../node/mod.ts";
 import { readAll, text, utf8 } from "../net/pair.ts";
 import { closing, noteData, type Run, type Scenario, stateOf, transcript } from "./transcript.ts";
@@ -20,6 +25,12 @@ async function same(scenario: Scenario, options: Options = {}, hostname = HOST, 
   const tcp = await transcript(() => new Socket(options), "off", scenario, hostname);
   const mptcp = await transcript(() => new MptcpSocket(options), "require", scenario, hostname);
   assertEquals(mptcp, tcp);
+  const undo = replaceConnect(system()!);
+  try {
+    assertEquals(await transcript(() => new Socket(options), "require", scenario, hostname), tcp, "under auto");
+  } finally {
+    undo();
+  }
   assert(tcp.some((line) => line.includes(expected)), tcp.join("\n"));
 }
 
