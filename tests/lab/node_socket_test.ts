@@ -105,6 +105,48 @@ describe("MptcpSocket", { skip }, () => {
     assertGreater(Number(theirs?.info["subflows"]), 0, "ss on the server knows no further subflow");
   });
 
+  it("of a server and of an agent know every path", async () => {
+    await using lab = await Lab.open();
+    const server = Agent.start(lab.server);
+    const port = await server.run(async ({ here }, module) => {
+      const { createServer } = await import(module) as typeof node;
+      const server = createServer();
+      here.later = new Promise((resolve) => {
+        server.on("connection", (socket) => {
+          socket.on("data", () => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"));
+          resolve(socket);
+        });
+      });
+      await new Promise<void>((resolve) => server.listen(0, "0.0.0.0", resolve));
+      return (server.address() as { port: number }).port;
+    }, MODULE);
+    const client = Agent.start(lab.client);
+    const seen = await client.run(async ({ until }, { module, host, port, second }) => {
+      const { HttpAgent, mptcpOf } = await import(module) as typeof node;
+      const { get } = await import("node:http");
+      const agent = new HttpAgent({ keepAlive: true, mptcp: "require" });
+      const response = await new Promise<import("node:http").IncomingMessage>((resolve, reject) => {
+        get({ host, port, agent }, resolve).on("error", reject);
+      });
+      const { socket } = response;
+      let body = "";
+      for await (const chunk of response) body += chunk;
+      const remotes = () => mptcpOf(socket)!.subflows().map(({ remote }) => remote.hostname);
+      await until(() => remotes().includes(second));
+      return { body, remotes: remotes().sort() };
+    }, { module: MODULE, host: SERVER, port, second: addressOf("server", 2) });
+    const both = [SERVER, addressOf("server", 2)];
+    assertEquals(seen, { body: "hello", remotes: both });
+    const theirs = await server.run(async ({ here, until }) => {
+      const socket = await here.later as node.AcceptedSocket;
+      const { fd, token } = socket.mptcp;
+      const locals = () => socket.mptcp.subflows().map(({ local }) => local.hostname).sort();
+      await until(() => locals().length === 2);
+      return { hasDescriptor: fd >= 0, hasToken: token !== null, multipath: socket.mptcp.isMultipath(), locals: locals() };
+    });
+    assertEquals(theirs, { hasDescriptor: true, hasToken: true, multipath: true, locals: both });
+  });
+
   it("waits while SYNs are lost, and still gets MPTCP", async () => {
     await using lab = await Lab.open();
     await lab.server.filter({ input: [`${ANY_SYN} drop`] });
