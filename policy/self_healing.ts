@@ -183,6 +183,10 @@ class Healer {
     } else {
       this.#note(event, `lost: ${event.error?.code ?? event.resetReason?.code ?? "reset"}`);
       if (live === undefined || now - live.since < SOUND) this.#retries.tried(key, now);
+      // The kernel has given it up in silence: the peer has it still, and counts it.
+      if (event.error?.code === "ETIMEDOUT") {
+        this.#farewell(plain(event.local.hostname), this.#context.subflows(), "it timed out");
+      }
     }
     this.#look();
   }
@@ -271,14 +275,20 @@ class Healer {
     this.#closing.add(id);
     const context = this.#context;
     const reason = this.#live.get(id)!.dead!;
-    // Told by another path, the peer need not find out by itself. On a server it would be taken for a farewell.
-    const address = plain(local.hostname);
-    if (context.side === "client" && alive.every((each) => plain(each.local.hostname) !== address)) {
-      context.withdraw(address, `the peer is to forget the dead path: ${reason}`);
-    }
+    this.#farewell(plain(local.hostname), alive, reason);
     context.close(id, reason).then((worked) => {
       if (!worked) this.#closing.delete(id);
     });
+  }
+
+  /**
+   * Tells the peer by another path that an address is gone: it need not find out by itself. Not while the address has a
+   * living path, and not from a server, whose clients would not come back.
+   */
+  #farewell(address: string, alive: readonly Subflow[], reason: string): void {
+    const others = alive.filter(({ local }) => plain(local.hostname) !== address);
+    if (this.#context.side === "server" || others.length === 0 || others.length < alive.length) return;
+    this.#context.withdraw(address, `the peer is to forget the dead path: ${reason}`);
   }
 
   /** Opens what is missing and due. @returns Whether something is missing. */

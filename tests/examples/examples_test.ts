@@ -114,4 +114,17 @@ describe("examples over two paths", { skip: labNeeds() }, () => {
     assert(said.some((line) => line.startsWith("path 2 from 10.0.2.1 carried")), said.join("\n"));
     assertEquals(said.at(-1), "closed");
   });
+
+  it("policy", async () => {
+    await using lab = await Lab.open();
+    const server = lab.server.script(path("listen.ts"));
+    const port = await portOf(server);
+    const client = lab.client.script(path("policy.ts"), [addressOf("server", 1), port, "1"]);
+    const said: string[] = [];
+    for await (const line of client) said.push(line);
+    const { code, stderr } = await client.ended;
+    assertEquals(code, 0, stderr);
+    assert(said.some((line) => line.startsWith("fullMesh: open done 10.0.2.1 10.0.2.2 because full mesh")), said.join("\n"));
+    assert(said.some((line) => line.startsWith("10.0.2.1 to 10.0.2.2 carried")), said.join("\n"));
+  });
 });
