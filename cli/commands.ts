@@ -8,6 +8,7 @@ import { check } from "./commands/check.ts";
 import { completions } from "./commands/completions.ts";
 import { connections } from "./commands/connections.ts";
 import { counters } from "./commands/counters.ts";
+import { dash } from "./commands/dash.ts";
 import { demo } from "./commands/demo.ts";
 import { endpoint } from "./commands/endpoint.ts";
 import { forward } from "./commands/forward.ts";
@@ -26,6 +27,7 @@ export const COMMANDS: readonly Command[] = [
   subflows,
   monitor,
   top,
+  dash,
   endpoint,
   limits,
   counters,
