@@ -193,6 +193,14 @@ export interface HttpHostOptions {
   failed(error: unknown): Response | Promise<Response>;
 }
 
+/** The clients of a runtime's HTTP server, as the kernel knows them. */
+export interface HttpHostClients {
+  /** Whether any is connected. */
+  readonly any: boolean;
+  /** Ends all connections. */
+  cut(): void;
+}
+
 /** A running HTTP server of the runtime. */
 export interface HttpHostServer {
   /** The port that the runtime bound. */
@@ -208,10 +216,10 @@ export interface HttpHostServer {
   /**
    * Stops accepting, and closes each connection once no request is under way on it.
    *
-   * @param connected Whether any client is connected still.
+   * @param clients Whoever is connected.
    */
-  shutdown(connected: () => boolean): Promise<void>;
-  /** Closes everything now. */
+  shutdown(clients: HttpHostClients): Promise<void>;
+  /** Closes everything now, also while `shutdown` is under way. */
   close(): Promise<void>;
   /** Whether it keeps the process alive. @default {true} */
   setRef(ref: boolean): void;

@@ -4,7 +4,14 @@
  * @module
  */
 import type { Addr } from "../kernel/sockaddr.ts";
-import type { HttpHost, HttpHostOptions, HttpHostServer, WebSocketOwner, WebSocketPeer } from "./adapter.ts";
+import type {
+  HttpHost,
+  HttpHostClients,
+  HttpHostOptions,
+  HttpHostServer,
+  WebSocketOwner,
+  WebSocketPeer,
+} from "./adapter.ts";
 
 /** The parts of a server's WebSocket in use here. */
 interface BunWebSocket {
@@ -103,13 +110,13 @@ class RunningServer implements HttpHostServer {
    * Bun's own way waits for ever for a client that sent half a request, or none. And it may go on counting a request whose
    * client has reset the connection in the middle of a large response: so the clients count, too.
    */
-  async shutdown(connected: () => boolean): Promise<void> {
+  async shutdown(clients: HttpHostClients): Promise<void> {
     const server = this.#server;
     server.stop();
     const late = Date.now() + FAREWELL;
     for (let turn = 1;; turn++) {
       if (server.pendingRequests === 0 && (server.pendingWebSockets === 0 || Date.now() > late)) break;
-      if (turn % LOOK_EVERY === 0 && !connected()) break;
+      if (turn % LOOK_EVERY === 0 && !clients.any) break;
       await new Promise((resolve) => setTimeout(resolve, ASK_EVERY));
     }
     await this.close();

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Addr } from "../kernel/sockaddr.ts";
-import type { HttpHost, HttpHostOptions, HttpHostServer, UpgradedWebSocket } from "./adapter.ts";
+import type { HttpHost, HttpHostClients, HttpHostOptions, HttpHostServer, UpgradedWebSocket } from "./adapter.ts";
 
 /** The parts of a running server in use here. */
 interface Server {
@@ -18,6 +18,8 @@ interface Server {
 /** What comes with a request. */
 interface Source {
   readonly remoteAddr: { hostname: string; port: number };
+  /** Settled when the response is sent, or the client gone. */
+  readonly completed: Promise<void>;
 }
 
 /** The parts of the runtime's namespace in use here. */
@@ -38,13 +40,37 @@ export interface DenoHttpApi {
   upgradeWebSocket(request: Request, options: { protocol?: string }): UpgradedWebSocket;
 }
 
+/** How long clients may take with a handshake when the server ends, and how often it is asked whether they still do. ms */
+const FAREWELL = 1000;
+const ASK_EVERY = 20;
+
+/** Requests that are not answered to the end. */
+class Pending {
+  count = 0;
+
+  /** The same handler, counted. */
+  counting(handle: HttpHostOptions["handle"]): HttpHostOptions["handle"] {
+    const over = () => void this.count--;
+    return (request, source) => {
+      this.count++;
+      (source as Source).completed.then(over, over);
+      return handle(request, source);
+    };
+  }
+}
+
 class RunningServer implements HttpHostServer {
   readonly #server: Server;
   readonly #stop: AbortController;
+  readonly #pending: Pending | null;
+  /** The clients of the server, once it is shutting down. */
+  #ending: HttpHostClients | null = null;
 
-  constructor(server: Server, stop: AbortController) {
+  /** @param pending Only with TLS. */
+  constructor(server: Server, stop: AbortController, pending: Pending | null) {
     this.#server = server;
     this.#stop = stop;
+    this.#pending = pending;
   }
 
   get port(): number {
@@ -60,12 +86,26 @@ class RunningServer implements HttpHostServer {
     return false; // `upgradeWebSocket` does it
   }
 
-  shutdown(): Promise<void> {
-    return this.#server.shutdown();
+  /** Deno's own way waits for ever for a client that does not go on with its TLS handshake. */
+  async shutdown(clients: HttpHostClients): Promise<void> {
+    this.#ending = clients;
+    let over = false;
+    const ending = this.#server.shutdown().finally(() => over = true);
+    if (this.#pending === null) return await ending;
+    const late = Date.now() + FAREWELL;
+    while (!over && (this.#pending.count > 0 || Date.now() < late)) {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      await Promise.race([ending, new Promise((resolve) => timer = setTimeout(resolve, ASK_EVERY))]);
+      clearTimeout(timer);
+    }
+    if (!over) clients.cut();
+    await ending;
   }
 
   close(): Promise<void> {
-    this.#stop.abort();
+    // A server that is ending already cannot be aborted.
+    if (this.#ending === null) this.#stop.abort();
+    else this.#ending.cut();
     return this.#server.finished;
   }
 
@@ -86,11 +126,12 @@ export class DenoHttp implements HttpHost {
   serve({ hostname, port, cert, key, handle, failed }: HttpHostOptions): HttpHostServer {
     const stop = new AbortController();
     const tls = cert === undefined || key === undefined ? {} : { cert, key };
+    const pending = cert === undefined ? null : new Pending();
     const server = this.#api.serve(
       { hostname, port, ...tls, signal: stop.signal, onListen() {}, onError: failed },
-      handle as (request: Request, source: Source) => Response,
+      (pending?.counting(handle) ?? handle) as (request: Request, source: Source) => Response,
     );
-    return new RunningServer(server, stop);
+    return new RunningServer(server, stop, pending);
   }
 
   upgradeWebSocket(request: Request, options: { protocol?: string }): UpgradedWebSocket {

@@ -15,6 +15,7 @@ export type {
   ChannelOwner,
   EventLoop,
   HttpHost,
+  HttpHostClients,
   HttpHostServer,
   SocketDialer,
   SocketTarget,

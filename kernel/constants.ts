@@ -17,6 +17,7 @@ export const SOL_SOCKET = 1;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
 export const SHUT_WR = 1;
+export const SHUT_RDWR = 2;
 
 /** <linux/fcntl.h> */
 export const F_DUPFD_CLOEXEC = 1030;

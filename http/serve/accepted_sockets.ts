@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { IPPROTO_TCP, TCP_CLOSE, TCP_INFO } from "../../kernel/constants.ts";
+import type { HttpHostClients } from "../../ffi/mod.ts";
+import { IPPROTO_TCP, SHUT_RDWR, TCP_CLOSE, TCP_INFO } from "../../kernel/constants.ts";
 import { type Addr, decodeSockaddr, SOCKADDR_STORAGE_SIZE } from "../../kernel/sockaddr.ts";
 import { isMptcp, type Subflow, subflows } from "../../paths/connection.ts";
 import { descriptorSlots, type Means } from "../../net/takeover.ts";
@@ -27,7 +28,7 @@ const LONGEST_PAUSE = 1000;
 const keyOf = ({ hostname, port }: Addr): string => `${withoutZone(hostname)} ${port}`;
 
 /** See the module's comment. */
-export class AcceptedSockets {
+export class AcceptedSockets implements HttpHostClients {
   readonly #means: Means;
   readonly #local: Addr;
   /**
@@ -59,9 +60,12 @@ export class AcceptedSockets {
 
   /** Whether any client is connected. */
   get any(): boolean {
-    const slots = descriptorSlots(this.#means.readText);
-    for (let fd = 0; fd < slots; fd++) if (this.#isOurs(fd) && this.#addressOf(fd, "getpeername") !== null) return true;
-    return false;
+    return !this.#accepted().next().done;
+  }
+
+  /** Ends all connections; the runtime notices, and closes their descriptors. */
+  cut(): void {
+    for (const [fd] of this.#accepted()) this.#means.libc.shutdown(fd, SHUT_RDWR);
   }
 
   /** The subflows of the connection of a client. */
@@ -87,11 +91,7 @@ export class AcceptedSockets {
   #lookAtAll(): void {
     const begun = performance.now();
     this.#known.clear();
-    const slots = descriptorSlots(this.#means.readText);
-    for (let fd = 0; fd < slots; fd++) {
-      if (!this.#isOurs(fd)) continue;
-      const remote = this.#addressOf(fd, "getpeername");
-      if (remote === null) continue;
+    for (const [fd, remote] of this.#accepted()) {
       const key = keyOf(remote);
       const others = this.#known.get(key);
       if (others) others.push(fd);
@@ -99,6 +99,15 @@ export class AcceptedSockets {
     }
     const now = performance.now();
     this.#due = now + Math.min((now - begun) * SHARE, LONGEST_PAUSE);
+  }
+
+  /** The descriptors of all clients. */
+  *#accepted(): IterableIterator<[fd: number, remote: Addr]> {
+    const slots = descriptorSlots(this.#means.readText);
+    for (let fd = 0; fd < slots; fd++) {
+      const remote = this.#isOurs(fd) ? this.#addressOf(fd, "getpeername") : null;
+      if (remote !== null) yield [fd, remote];
+    }
   }
 
   /** An MPTCP connection outlives its initial subflow, by others or for a moment; the client's port is free meanwhile. */

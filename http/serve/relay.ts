@@ -65,11 +65,16 @@ export class Relay implements Origin {
     await Promise.all(this.#running);
   }
 
+  /** Ends all connections. */
+  cut(): void {
+    for (const conn of this.#open) conn.reset();
+  }
+
   /** Cuts everything off. */
   close(): void {
     this.#closed = true;
     this.#listener.close();
-    for (const conn of this.#open) conn.reset();
+    this.cut();
   }
 
   /** Whether listening and open connections keep the process alive. */

@@ -9,7 +9,7 @@
  * @module
  */
 import process from "node:process";
-import type { HttpHost, HttpHostServer, System } from "../../ffi/mod.ts";
+import type { HttpHost, HttpHostClients, HttpHostServer, System } from "../../ffi/mod.ts";
 import type { Addr } from "../../kernel/sockaddr.ts";
 import { Arrivals } from "../../net/arrivals.ts";
 import { Conn } from "../../net/conn.ts";
@@ -139,9 +139,9 @@ class RuntimeServer {
     return new Response("Bad Request", { status: 400 });
   }
 
-  async shutdown(clients: { readonly any: boolean }): Promise<void> {
+  async shutdown(clients: HttpHostClients): Promise<void> {
     this.sockets.goAway();
-    await this.server.shutdown(() => clients.any);
+    await this.server.shutdown(clients);
   }
 }
 

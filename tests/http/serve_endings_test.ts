@@ -1,8 +1,8 @@
 /** How servers and their clients end: gracefully, at once, badly; and that nothing is left. */
 import { assert, assertEquals, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe, it } from "node:test";
-import { connect, MptcpError } from "@mptcp/mptcp";
-import type { HttpServer } from "../../http/serve.ts";
+import { connect, connectTls, MptcpError } from "@mptcp/mptcp";
+import type { HttpServer, ServeOptions } from "../../http/serve.ts";
 import { CERT, KEY } from "../net/certificate.ts";
 import { openDescriptors, utf8 } from "../net/pair.ts";
 import { RawClient } from "./raw_client.ts";
@@ -20,7 +20,7 @@ async function refused(server: HttpServer): Promise<string | undefined> {
 }
 
 /** A server whose requests to `/slow` are answered when `go` happens. */
-async function slowServer(start: Start) {
+async function slowServer(start: Start, options: Partial<ServeOptions> = {}) {
   const begun = event();
   const go = event();
   const server = await start(async (request) => {
@@ -28,7 +28,7 @@ async function slowServer(start: Start) {
     begun.happened();
     await go.promise;
     return new Response("slow");
-  });
+  }, options);
   return { server, begun, go };
 }
 
@@ -95,6 +95,22 @@ for (const [way, start] of WAYS) {
       assertEquals([await silent.rest(), await half.rest()], ["", ""]);
     });
 
+    it("that shuts down does not wait for handshakes of TLS", async () => {
+      const server = await start(() => new Response("x"), { cert: CERT, key: KEY });
+      using silent = await RawClient.open(server);
+      using half = await RawClient.open(server);
+      await half.send("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03half a greeting");
+      const { port } = server.addr;
+      // A client that does not trust the certificate goes away in the middle.
+      await assertRejects(() => connectTls({ hostname: "127.0.0.1", port, serverName: "localhost" }), MptcpError, "TLS");
+      using conn = await connectTls({ hostname: "127.0.0.1", port, serverName: "localhost", caCerts: [CERT] });
+      assertEquals((await new RawClient(conn).ask("GET /")).body, "x");
+      const begun = performance.now();
+      await server.shutdown();
+      assertLess(performance.now() - begun, 10_000);
+      assertEquals([await silent.rest(), await half.rest()], ["", ""]);
+    });
+
     it("that is closed cuts off what is under way", async () => {
       const { server, begun, go } = await slowServer(start);
       using busy = await RawClient.open(server, { mptcp: "require" });
@@ -107,6 +123,25 @@ for (const [way, start] of WAYS) {
       await closed;
       await server.finished;
     });
+
+    for (const [kind, tls] of [["HTTP", {}], ["HTTPS", { cert: CERT, key: KEY }]] as const) {
+      it(`that is closed while it shuts down cuts off what it waits for, ${kind}`, async () => {
+        const { server, begun, go } = await slowServer(start, tls);
+        const { port } = server.addr;
+        const conn = kind === "HTTP"
+          ? await connect({ port, mptcp: "require" })
+          : await connectTls({ port, serverName: "localhost", caCerts: [CERT], mptcp: "require" });
+        using busy = new RawClient(conn);
+        await busy.request("GET /slow");
+        await begun.promise;
+        const down = server.shutdown();
+        const closed = server.close();
+        assertEquals(await busy.rest(), "");
+        go.happened();
+        await closed;
+        await down;
+      });
+    }
 
     it("ends by its signal", async () => {
       const stop = new AbortController();

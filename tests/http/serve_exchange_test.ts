@@ -15,6 +15,19 @@ function event<T = void>(): { promise: Promise<T>; happened(value: T): void } {
   return { promise, happened: resolve };
 }
 
+/** Bodies that lack something. */
+const HALF_BODIES: readonly (readonly [kind: string, headers: readonly string[], half: string])[] = [
+  ["with a length", ["Content-Length: 100"], "half"],
+  ["in chunks, in the middle of one", ["Transfer-Encoding: chunked"], "8\r\nhalf"],
+  ["in chunks, before the last", ["Transfer-Encoding: chunked"], "4\r\nhalf\r\n"],
+];
+
+async function allOf(stream: AsyncIterable<Uint8Array>): Promise<string> {
+  let text = "";
+  for await (const chunk of stream) text += new TextDecoder().decode(chunk);
+  return text;
+}
+
 for (const [way, start] of WAYS) {
   describe(`requests, ${way}`, () => {
     it("have method, URL, headers and body", async () => {
@@ -204,21 +217,28 @@ for (const [way, start] of WAYS) {
       assertEquals(await aborted.promise, true);
     });
 
-    it("fail to give a body that its client cut off", async () => {
-      const outcome = event<string>();
-      const begun = event();
-      await using server = await start(async (request) => {
-        begun.happened();
-        outcome.happened(await request.text().then((text) => text, (error) => error instanceof Error ? "error" : "?"));
-        return new Response();
-      });
-      const client = await RawClient.open(server, { mptcp: "require" });
-      await client.request("POST /", ["Content-Length: 100"]);
-      await client.send("half");
-      await begun.promise;
-      client.conn.reset();
-      assertEquals(await outcome.promise, "error");
-    });
+    for (const [kind, headers, half] of HALF_BODIES) {
+      for (const end of ["reset", "closeWrite"] as const) {
+        for (const form of ["text", "body"] as const) {
+          it(`fail to give a body, as ${form}, that its client cut off by ${end}, ${kind}`, async () => {
+            const outcome = event<string>();
+            const begun = event();
+            await using server = await start(async (request) => {
+              begun.happened();
+              const reading = form === "text" ? request.text() : allOf(request.body!);
+              outcome.happened(await reading.then((text) => text, (error) => error instanceof Error ? "error" : "?"));
+              return new Response();
+            });
+            using client = await RawClient.open(server, { mptcp: "require" });
+            await client.request("POST /", headers);
+            await client.send(half);
+            await begun.promise;
+            client.conn[end]();
+            assertEquals(await outcome.promise, "error");
+          });
+        }
+      }
+    }
   });
 
   for (const [kind, Response] of [["Response", globalThis.Response], ["FastResponse", FastResponse]] as const) {
