@@ -1,9 +1,9 @@
 /**
  * Measures `FtpClient` against `curl` under mptcpize, both with the same vsftpd under mptcpize, all in turns, on loopback.
  *
- *   node bench/ftp.ts [--rounds=7]                 it needs vsftpd, mptcpize, curl and gcc
+ *   node tools/with_runtimes.mjs node bench/ftp.ts [--rounds=7]      it needs vsftpd, mptcpize, curl and gcc
  *
- * What moves is a file of 256 MB in memory; a download goes nowhere. Logging in is not measured.
+ * What moves is a file of 256 MB, from memory to memory. Logging in is not measured.
  *
  * @module
  */
@@ -63,7 +63,7 @@ isolate_network=NO
 function curl(folder: string, ...prefix: string[]): Mover {
   return (what) => {
     const url = `ftp://ftp:p@127.0.0.1:${PORT}/${folder}/${what === "upload" ? "up" : "down"}`;
-    const place = what === "upload" ? ["-T", join(folder, "down"), url] : ["-o", "/dev/null", url];
+    const place = what === "upload" ? ["-T", join(folder, "down"), url] : ["-o", join(folder, "curl"), url];
     const [program, ...args] = [...prefix, "curl", "-sS", "-w", "%{time_total} %{time_pretransfer}", ...place];
     const { status, stdout, stderr } = spawnSync(program!, args, { encoding: "utf8" });
     if (status !== 0) return Promise.reject(new Error(`curl: ${stderr}`));

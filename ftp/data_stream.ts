@@ -10,13 +10,10 @@
 import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
 import type { Conn } from "../net/conn.ts";
+import { takeChunk } from "./chunks.ts";
 import type { DataConnectionOwner } from "./data_connection.ts";
 import { delivered } from "./delivered.ts";
 
-/** How much is read at once at the most. */
-const CHUNK = 1 << 18;
-/** What is allocated at once, to be filled by several reads. */
-const SLAB = 1 << 20;
 /** What may wait on either side. */
 const HIGH_WATER = 1 << 20;
 
@@ -38,8 +35,7 @@ export class DataStream extends Duplex {
   #opening: Promise<Conn> | null = null;
   #conn: Conn | null = null;
   #owner: DataConnectionOwner | null = null;
-  #slab: Buffer = Buffer.alloc(0);
-  #offset = 0;
+  #room: Buffer | null = null;
   #failure: unknown = null;
   /** Received so far. As of `net.Socket`. */
   bytesRead = 0;
@@ -84,14 +80,8 @@ export class DataStream extends Duplex {
 
   #receive(conn: Conn): void {
     if (this.destroyed) return;
-    // The consumer keeps what it gets: so new room each time, but not a whole chunk's for a few bytes.
-    if (this.#slab.length - this.#offset < CHUNK) {
-      this.#slab = Buffer.allocUnsafeSlow(SLAB);
-      this.#offset = 0;
-    }
-    const slab = this.#slab;
-    const start = this.#offset;
-    conn.read(slab.subarray(start, start + CHUNK)).then((count) => {
+    const room = this.#room ??= takeChunk();
+    conn.read(room).then((count) => {
       if (count === null) {
         this.#owner?.look();
         this.push(null);
@@ -99,9 +89,12 @@ export class DataStream extends Duplex {
         conn.closeWrite().catch(() => {});
         return;
       }
-      this.#offset = start + count;
       this.bytesRead += count;
-      this.push(slab.subarray(start, start + count));
+      const bytes = room.subarray(0, count);
+      // The consumer keeps what it gets, but not a whole chunk for a few bytes.
+      if (count < room.length / 4) return void this.push(Buffer.from(bytes));
+      this.#room = null;
+      this.push(bytes);
     }, (error) => this.#failed(error));
   }
 

@@ -3,18 +3,11 @@
  *
  * @module
  */
-import {
-  close,
-  createReadStream,
-  createWriteStream,
-  fstat,
-  open,
-  type ReadStream,
-  type Stats,
-  type WriteStream,
-} from "node:fs";
+import { close, createReadStream, fstat, open, type ReadStream, type Stats, write } from "node:fs";
 import { stat, truncate } from "node:fs/promises";
+import { Writable } from "node:stream";
 import { promisify } from "node:util";
+import { giveChunk } from "./chunks.ts";
 
 /** Read at once: several times as fast as the 64 KiB that streams of files have by themselves. */
 const CHUNK = 1 << 18;
@@ -62,10 +55,44 @@ export async function checkSink(path: string, start: number): Promise<void> {
   }
 }
 
-/** Opens a file for a download. */
-export async function openSink(path: string, start: number): Promise<WriteStream> {
+/** Opens a file for a download, of which the chunks are given back. */
+export async function openSink(path: string, start: number): Promise<Writable> {
   const fd = await opened(path, start === 0 ? "w" : "r+");
-  return createWriteStream("", { fd, ...(start === 0 ? {} : { start }) });
+  // Without a position for what is no regular file, such as a pipe.
+  return new FileSink(fd, start === 0 ? null : start);
+}
+
+class FileSink extends Writable {
+  readonly #fd: number;
+  #position: number | null;
+  #closing: (() => void) | null = null;
+  #writing = false;
+
+  constructor(fd: number, position: number | null) {
+    super({ highWaterMark: 1 << 20 });
+    this.#fd = fd;
+    this.#position = position;
+  }
+
+  override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void, from = 0): void {
+    this.#writing = true;
+    write(this.#fd, chunk, from, chunk.length - from, this.#position, (error, count) => {
+      this.#writing = false;
+      if (this.#closing) return this.#closing();
+      if (error) return done(error);
+      if (this.#position !== null) this.#position += count;
+      if (from + count < chunk.length) return this._write(chunk, "", done, from + count);
+      giveChunk(chunk);
+      done();
+    });
+  }
+
+  override _destroy(_error: Error | null, done: (error?: Error | null) => void): void {
+    const close = () => void closed(this.#fd).then(() => done(), done);
+    // Never under a write that is on its way: the number may be another file's by then.
+    if (this.#writing) this.#closing = close;
+    else close();
+  }
 }
 
 /** Cuts off what a resumed file had after the end of the download. */
