@@ -11,6 +11,7 @@ import { type PathCandidate, pathKey, plain } from "../paths/path_candidates.ts"
 import { whereIs } from "./match.ts";
 import { checkAmount, checkRemotes, type RemoteOptions } from "./options.ts";
 import { PulseTaker } from "./pulse.ts";
+import { Reception } from "./reception.ts";
 import { Retries } from "./retries.ts";
 
 /** Options of `selfHealing`. */
@@ -35,6 +36,8 @@ const LOOK = 100;
 const LOOK_IDLE = 300;
 /** A try is given up after so many ms, or four round trips: the next one finds a path that came back meanwhile. */
 const TRY = 400;
+/** How long a path that is asked whether it is alive has for its answer, ms, or four round trips. */
+const ANSWER = 250;
 /** A subflow that lived shorter than that did not heal anything, ms. */
 const SOUND = 1000;
 
@@ -46,7 +49,8 @@ const SOUND = 1000;
  * - When a link goes down or an address goes, its subflows are closed, so that their bytes take other paths at once; when it
  *   comes back, or the interface has another address, they are opened again.
  * - A path that falls silent without a word is found by its counters within a second, as long as something is sent over it, and
- *   closed. Where eBPF is allowed, the kernel watches too (TCP_USER_TIMEOUT), should this process be busy.
+ *   closed. One over which the peer's bytes come no more, while others bring them, is asked by a subflow that is opened on trial.
+ *   Where eBPF is allowed, the kernel watches too (TCP_USER_TIMEOUT), should this process be busy.
  * - The last path is never closed, dead or not. When all are gone, every path there could be is tried: the connection lives on
  *   for `net.mptcp.close_timeout`, 60 s.
  *
@@ -96,7 +100,10 @@ interface Wanted {
 interface Live {
   since: number;
   pulse: PulseTaker;
+  reception: Reception;
   dead: string | null;
+  /** That a trial got no answer; stays true until something comes. */
+  unanswered: boolean;
   /** What TCP_USER_TIMEOUT was set to. */
   timeout: number;
 }
@@ -108,6 +115,8 @@ class Healer {
   readonly #retries: Retries;
   readonly #wanted = new Map<string, Wanted>();
   readonly #live = new Map<number, Live>();
+  /** Trials under way, and the subflow that each is about. */
+  readonly #trials = new Map<PathCandidate, number>();
   /** Subflows that are closed here, because they are dead. */
   readonly #closing = new Set<number>();
   #host: HostInterface[];
@@ -130,7 +139,7 @@ class Healer {
       subflowClosed: (event) => this.#closed(event),
       addressAnnounced: ({ remote }) => this.#announced(plain(remote.hostname)),
       addressWithdrawn: ({ remoteId }) => this.#withdrawn(remoteId),
-      openFailed: (candidate) => this.#failed(candidate),
+      openFailed: (candidate, error) => this.#failed(candidate, error),
       hostChanged: () => this.#hostChanged(),
       tick: () => this.#look(),
       detach: () => this.#untune(),
@@ -162,7 +171,8 @@ class Healer {
   }
 
   #opened(event: SubflowOpened): void {
-    this.#learn(event);
+    const key = pathKey(event.local.hostname, event.remote.hostname);
+    if (![...this.#trials.keys()].some((trial) => keyOf(trial) === key)) this.#learn(event);
     this.#look();
   }
 
@@ -206,7 +216,9 @@ class Healer {
   }
 
   /** Another policy's attempt is to be repeated as well. */
-  #failed(candidate: PathCandidate): void {
+  #failed(candidate: PathCandidate, error: unknown): void {
+    const asked = this.#trials.get(candidate);
+    if (asked !== undefined) return this.#judge(asked, error);
     const { localAddress, remoteAddress, remotePort, interface: device } = candidate;
     const key = pathKey(localAddress, remoteAddress);
     if (this.#wanted.has(key)) return;
@@ -234,9 +246,13 @@ class Healer {
     for (const row of rows) {
       const live = this.#live.get(row.id) ?? this.#meet(row.id, now);
       const { silence, dead } = live.pulse.take(row.tcpInfo, now);
-      const stranded = this.#stranded(row);
+      if (live.reception.look(row.tcpInfo.bytesReceived ?? 0, now)) {
+        busy = true;
+        live.unanswered = false;
+      }
       const before = live.dead;
-      live.dead = stranded ?? (dead ? `it is silent, no acknowledgement for ${silence} ms` : null);
+      live.dead = this.#stranded(row) ?? (dead ? `it is silent, no acknowledgement for ${silence} ms` : null) ??
+        (live.unanswered ? "it is silent, nothing comes and a trial got no answer" : null);
       if (live.dead === null && before !== null) this.#note(row, "it answers again");
       busy ||= (row.tcpInfo.unacked ?? 0) > 0;
       const key = pathKey(row.local.hostname, row.remote.hostname);
@@ -249,15 +265,59 @@ class Healer {
     }
     const alive = rows.filter(({ id }) => this.#live.get(id)?.dead === null);
     for (const row of rows) if (alive.length > 0 && !alive.includes(row)) this.#bury(row, alive);
+    if (context.side === "client") { for (const row of alive) this.#suspect(row, alive, now); }
     this.#tune(alive);
     const missing = context.side === "client" && this.#reopen(rows, alive);
     context.wake(busy || missing ? LOOK : LOOK_IDLE);
   }
 
   #meet(id: number, now: number): Live {
-    const live: Live = { since: now, pulse: new PulseTaker(this.#deadAfter), dead: null, timeout: 0 };
+    const live: Live = {
+      since: now,
+      pulse: new PulseTaker(this.#deadAfter),
+      reception: new Reception(),
+      dead: null,
+      unanswered: false,
+      timeout: 0,
+    };
     this.#live.set(id, live);
     return live;
+  }
+
+  /**
+   * A path over which nothing comes any more, while others bring something, is dead or not needed: an answer to a new
+   * subflow tells. That one is a backup, so that it carries nothing.
+   */
+  #suspect(row: Subflow, alive: readonly Subflow[], now: number): void {
+    const receptionOf = ({ id }: Subflow) => this.#live.get(id)!.reception;
+    const reception = receptionOf(row);
+    const key = pathKey(row.local.hostname, row.remote.hostname);
+    if (!reception.isSuspicious(alive.filter((each) => each !== row).map(receptionOf), now)) return;
+    if ([...this.#trials.keys()].some((trial) => keyOf(trial) === key)) return;
+    reception.asked(now);
+    const context = this.#context;
+    const remotes = [...this.#remotes, plain(row.remote.hostname)];
+    const candidate = context.candidates(remotes).find((each) => keyOf(each) === key);
+    if (candidate === undefined) return;
+    const trial = { ...candidate, remotePort: row.remote.port };
+    this.#trials.set(trial, row.id);
+    const timeout = Math.max(ANSWER, 4 * (row.tcpInfo.rtt ?? 0) / 1000);
+    context.open(trial, "a trial: nothing comes over this path, while others bring something", { timeout, backup: true })
+      .then(async (subflow) => {
+        if (subflow !== null) {
+          this.#closing.add(subflow.id);
+          await context.close(subflow.id, "the trial has shown that the path is alive");
+        }
+        this.#trials.delete(trial);
+        if (!context.signal.aborted) this.#look();
+      });
+  }
+
+  /** A trial has failed: any answer shows that the path is alive, a refusal too. */
+  #judge(id: number, error: unknown): void {
+    const live = this.#live.get(id);
+    if (live === undefined || !(error instanceof DOMException && error.name === "TimeoutError")) return;
+    live.unanswered = true;
   }
 
   /** Why nothing can leave from a subflow's address, if that is so. */

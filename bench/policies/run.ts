@@ -22,8 +22,8 @@ export interface Plan {
   rate: number;
   /** Which paths are cut, how, when after the first byte and for how long, ms. */
   cut?: { paths: readonly number[]; kind: Cut; after: number; lasts: number };
-  /** How fast the program itself writes, bytes a second. */
-  pace?: number;
+  /** Whether the server sends, and the client with its policies receives. */
+  download?: boolean;
 }
 
 /** A policy's decision, as it came from the client. */
@@ -68,9 +68,25 @@ export async function run(plan: Plan): Promise<Outcome> {
   const client = Agent.start(lab.client);
   await server.run(({ listen, here }, port) => {
     here.listener = listen({ hostname: "0.0.0.0", port, congestion: "cubic" });
+    here.later = here.listener.accept().then((conn) => here.conn = conn);
   }, PORT);
-  const receiving = server.run(async ({ here, hash }) => {
-    using conn = await here.listener.accept();
+  await client.run(async ({ connect, policy, here }, { hostname, port, policies }) => {
+    const conn = here.conn = await connect({ hostname, port, paths: "userspace", mptcp: "require", congestion: "cubic" });
+    const decisions: unknown[] = [];
+    Object.assign(here, { decisions });
+    for (const source of policies) {
+      const handle = conn.use((0, eval)(`(policy) => ${source}`)(policy));
+      (async () => {
+        for await (const { error, ...rest } of handle.decisions()) {
+          decisions.push({ ...rest, ...(error === undefined ? {} : { error: `${error}` }) });
+        }
+      })();
+    }
+  }, { hostname: addressOf("server", 1), port: PORT, policies: plan.policies });
+  await server.run(({ here }) => here.later.then(() => null));
+  const [sender, receiver] = plan.download ? [server, client] : [client, server];
+  const receiving = receiver.run(async ({ here, hash }) => {
+    const { conn } = here;
     const digest = hash();
     const buffer = new Uint8Array(1 << 18);
     const pauses: { at: number; ms: number }[] = [];
@@ -88,18 +104,8 @@ export async function run(plan: Plan): Promise<Outcome> {
     await conn.closeWrite();
     return { first, last, bytes, pauses, sha256: digest.digest("hex") };
   });
-  const sending = client.run(async ({ connect, policy, here, send }, { hostname, port, policies, bytes, pace }) => {
-    void policy;
-    const conn = here.conn = await connect({ hostname, port, paths: "userspace", mptcp: "require", congestion: "cubic" });
-    const decisions: unknown[] = [];
-    for (const source of policies) {
-      const handle = conn.use((0, eval)(`(policy) => ${source}`)(policy));
-      (async () => {
-        for await (const { error, ...rest } of handle.decisions()) {
-          decisions.push({ ...rest, ...(error === undefined ? {} : { error: `${error}` }) });
-        }
-      })();
-    }
+  const sending = sender.run(async ({ here, send }, bytes) => {
+    const { conn } = here;
     const samples: Sample[] = [];
     const sample = () => {
       const subflows = conn.subflows().map(({ id, local, remote, tcpInfo }) => ({
@@ -115,19 +121,18 @@ export async function run(plan: Plan): Promise<Outcome> {
       samples.push({ at: Date.now(), subflows });
     };
     const timer = setInterval(sample, 25);
-    const sent = await send(conn, bytes, pace);
+    const { sha256 } = await send(conn, bytes);
     await conn.closeWrite();
     await conn.read(new Uint8Array(1));
     sample();
     clearInterval(timer);
-    conn.close();
-    return { sha256: sent.sha256, samples, decisions };
-  }, { hostname: addressOf("server", 1), port: PORT, policies: plan.policies, bytes: plan.bytes, pace: plan.pace ?? 0 });
+    return { sha256, samples };
+  }, plan.bytes);
   const times: Pick<Outcome, "cut" | "healed"> = { cut: null, healed: null };
   const disturb = async () => {
     if (plan.cut === undefined) return;
     const { paths, kind, after, lasts } = plan.cut;
-    await client.run(({ here, until }) => until(() => here.conn && (here.conn.info()?.bytesAcked ?? 0) > 0));
+    await sender.run(({ here, until }) => until(() => (here.conn.info()?.bytesAcked ?? 0) > 0));
     await sleep(after);
     times.cut = Date.now();
     for (const path of paths) await set(lab, kind, path, false);
@@ -138,12 +143,13 @@ export async function run(plan: Plan): Promise<Outcome> {
   const disturbed = disturb();
   const [received, sent] = await Promise.all([receiving, sending]);
   await disturbed;
+  const decisions = await client.run(({ here }) => (here as unknown as { decisions: Told[] }).decisions);
   const history = new History();
   for (const sample of sent.samples) history.add(sample);
   return {
     plan,
     history,
-    decisions: sent.decisions as Told[],
+    decisions,
     first: received.first,
     last: received.last,
     ...times,

@@ -121,6 +121,21 @@ export const SCENARIOS: readonly Scenario[] = [
     measures: [stall, noticed, carriesAgain(1)],
   })),
   {
+    name: "download",
+    title: "fullMesh and selfHealing on the receiving end: silent drop",
+    policies: "fullMesh, selfHealing, receiving",
+    text:
+      "As above, but the server sends, and has no policies: the client finds out by a trial that a path brings nothing any more.",
+    plan: {
+      policies: HEALING,
+      bytes: BYTES,
+      rate: RATE,
+      cut: { paths: [1], kind: "silent drop", after: 500, lasts: 1000 },
+      download: true,
+    },
+    measures: [stall, noticed, carriesAgain(1)],
+  },
+  {
     name: "backup",
     title: 'backup({ prefer: "a1" }): the other path when it is needed',
     policies: "backup, selfHealing",

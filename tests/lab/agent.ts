@@ -13,8 +13,7 @@ import { until } from "./until.ts";
 const BLOCK = 1 << 16;
 
 /** Writes that many bytes, no block like another, and says what they were. */
-async function send(conn: Conn, bytes: number, pace = 0): Promise<Flow> {
-  const begun = performance.now();
+async function send(conn: Conn, bytes: number): Promise<Flow> {
   const hash = createHash("sha256");
   const block = randomBytes(BLOCK);
   for (let number = 0, left = bytes; left > 0; number++) {
@@ -22,8 +21,6 @@ async function send(conn: Conn, bytes: number, pace = 0): Promise<Flow> {
     const part = block.subarray(0, Math.min(left, BLOCK));
     hash.update(part);
     left -= await conn.write(part);
-    const early = pace > 0 ? (bytes - left) / pace * 1000 - (performance.now() - begun) : 0;
-    if (early > 1) await new Promise((resolve) => setTimeout(resolve, early));
   }
   return { bytes, sha256: hash.digest("hex") };
 }

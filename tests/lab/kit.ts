@@ -30,12 +30,8 @@ export type Kit = typeof mptcp & {
   here: { conn: Conn; listener: Listener; later: Promise<unknown> };
   /** The ready-made policies. */
   policy: typeof policy;
-  /**
-   * Writes that many bytes.
-   *
-   * @param pace Bytes a second. @default {0} as fast as they are taken
-   */
-  send(conn: Conn, bytes: number, pace?: number): Promise<Flow>;
+  /** Writes that many bytes. */
+  send(conn: Conn, bytes: number): Promise<Flow>;
   /** Reads to the end of the stream. */
   drain(conn: Conn): Promise<Flow>;
   /** A new SHA-256. */

@@ -274,6 +274,29 @@ describe("selfHealing", () => {
     assertEquals(world.take(), ["open 1", "open 1"]);
   });
 
+  for (const answer of [true, false, undefined]) {
+    it(`asks a path that brings nothing any more, and ${answer === undefined ? "closes it without an answer" : "heeds the answer"}`, async () => {
+      const world = new World();
+      world.known = new Set([1, 2]);
+      world.add(2);
+      world.use(selfHealing());
+      for (let now = 0; now < 2000; now += 100) {
+        for (const id of [1, 2]) world.info(id, { bytesReceived: now * 500 });
+        await world.pass(100);
+      }
+      world.take();
+      world.works = () => answer;
+      for (let now = 2000; now < 3000; now += 100) {
+        world.info(2, { bytesReceived: now * 500 });
+        await world.pass(100);
+      }
+      const calls = world.take();
+      if (answer === true) assertEquals(calls, ["open 1 backup", "close 3"]);
+      else if (answer === false) assertEquals(calls, ["open 1 backup"]);
+      else assertEquals(calls.slice(0, 3), ["open 1 backup", "close 1", "open 1"]);
+    });
+  }
+
   it("never closes the last path, and tries all others", async () => {
     const world = new World();
     world.known = new Set([1, 2]);

@@ -16,6 +16,7 @@ import {
 } from "../../policy/mod.ts";
 import { choosePaths } from "../../policy/n_subflows.ts";
 import { PulseTaker, silenceOf } from "../../policy/pulse.ts";
+import { Reception } from "../../policy/reception.ts";
 import { Retries } from "../../policy/retries.ts";
 import { Reader, slowness } from "../../policy/when_slow.ts";
 
@@ -84,6 +85,39 @@ describe("a path's pulse", () => {
     taker.take({ ...info, lastAckRecv: 0 }, 0);
     assertEquals(taker.take({ ...info, lastAckRecv: 1900 }, 1900).dead, false);
     assertEquals(taker.take({ ...info, lastAckRecv: 2000 }, 2000).dead, true);
+  });
+});
+
+describe("what comes over a path", () => {
+  const both = () => [new Reception(), new Reception()] as const;
+
+  it("is missed when it stops while others go on", () => {
+    const [a, b] = both();
+    for (let now = 0; now <= 1000; now += 100) [a, b].forEach((each) => each.look(now * 500, now));
+    for (let now = 1100; now <= 1300; now += 100) {
+      assertEquals([a.look(500_000, now), b.look(now * 500, now)], [false, true]);
+      assertEquals([a.isSuspicious([b], now), b.isSuspicious([a], now)], [now >= 1300, false]);
+    }
+    assertEquals(a.isSuspicious([], 1300), false);
+    assertEquals(a.isSuspicious([b], 1500), false); // b has stopped too
+  });
+
+  it("is not missed where it was little, nor for a while after an answer", () => {
+    const [a, b] = both();
+    for (let now = 0; now <= 1000; now += 100) a.look(now, now), b.look(now * 500, now);
+    b.look(700_000, 1400);
+    assertEquals(a.isSuspicious([b], 1400), false);
+    for (let now = 1500; now <= 2500; now += 100) [a, b].forEach((each) => each.look(1e6 + now * 500, now));
+    b.look(3e6, 3000);
+    assertEquals(a.isSuspicious([b], 3000), true);
+    a.asked(3000);
+    b.look(4e6, 4900);
+    assertEquals(a.isSuspicious([b], 4900), false);
+    b.look(5e6, 5000);
+    assertEquals(a.isSuspicious([b], 5000), true);
+    a.asked(5000);
+    b.look(6e6, 8900);
+    assertEquals(a.isSuspicious([b], 8900), false);
   });
 });
 

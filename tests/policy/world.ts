@@ -126,7 +126,8 @@ export class World {
     if (works === false) return Promise.reject(new Error("refused"));
     return new Promise((_, reject) => {
       signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
-      this.#timers.add({ at: this.time + timeout!, call: () => reject(new Error("no answer")) });
+      const end = () => reject(new DOMException("no answer", "TimeoutError"));
+      this.#timers.add({ at: this.time + timeout!, call: end });
     });
   }
 
