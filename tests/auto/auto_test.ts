@@ -265,11 +265,12 @@ describe("a process with auto", () => {
     assertEquals(stdout.trim().split("\n"), ["true true", "true true", "true false", "MPCapableSYNRX", "handshake", "true"]);
   });
 
-  it("leaves nothing open of clients that are gone before they are connected", () => {
+  it("leaves nothing open of servers that are closed, and of clients that are gone before they are connected", () => {
     const { code, stdout, stderr } = run(`
       import ${AUTO};
       import { once } from "node:events";
       import { readdirSync } from "node:fs";
+      import { createServer as createHttpServer } from "node:http";
       import { connect, createServer } from "node:net";
       import { connect as connectTls } from "node:tls";
       const server = createServer((socket) => socket.on("error", () => {}).resume()).listen(0, "127.0.0.1");
@@ -284,6 +285,10 @@ describe("a process with auto", () => {
         const closed = sockets.map((socket) => once(socket.on("error", () => {}), "close").catch(() => {}));
         for (const socket of [sockets[0], sockets[2]]) socket.destroy();
         await Promise.all(closed);
+        const http = createHttpServer().listen(0, "127.0.0.1");
+        await once(http, "listening");
+        http.close();
+        await once(http, "close");
       };
       await round();
       const before = count();
