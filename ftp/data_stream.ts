@@ -1,7 +1,7 @@
 /**
  * A data connection as the stream that basic-ftp moves files by.
  *
- * It reads and writes the connection itself and not a `net.Socket`: that is several times as fast, and what TLS needs is done
+ * It reads and writes the connection itself and not a `net.Socket`: that is faster, and what TLS needs is done
  * by `TlsConn` on every runtime. The connection comes with the first byte to be moved, so when the server has said that it
  * begins: some servers take a TLS handshake that comes earlier for an attack.
  *

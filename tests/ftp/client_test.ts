@@ -1,7 +1,9 @@
 /** What real servers do not show: IPv6, strangers' ways to prepare transfers, several calls at once. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { enterPassiveModeIPv4 } from "basic-ftp";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { Buffer } from "node:buffer";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable, Writable } from "node:stream";
@@ -110,6 +112,32 @@ describe("FtpClient", () => {
     release();
     await first;
     assertEquals(got, 2 * BYTES.length);
+  });
+
+  it("moves large files as they are, several clients at once", async () => {
+    const bytes = randomBytes(6_000_001);
+    let stored: Uint8Array = new Uint8Array();
+    using server = await ScriptedServer.start({
+      RETR: (session) => session.send(bytes),
+      STOR: async (session) => stored = await session.receive(),
+    });
+    await Promise.all(["a", "b", "c"].map(async (name) => {
+      using client = new FtpClient(5000);
+      await client.access({ host: "127.0.0.1", port: server.port });
+      const kept: Uint8Array[] = [];
+      const keeper = new Writable({ write: (chunk: Uint8Array, _encoding, done) => (kept.push(chunk), done()) });
+      await client.downloadTo(keeper, "x");
+      for (let i = 0; i < 3; i++) {
+        await client.downloadTo(join(folder, name), "x");
+        assert(readFileSync(join(folder, name)).equals(bytes), "a file is another");
+      }
+      // What a stream has got stays as it was, though files give their memory back.
+      assert(Buffer.concat(kept).equals(bytes), "a stream is another");
+    }));
+    using client = new FtpClient(5000);
+    await client.access({ host: "127.0.0.1", port: server.port });
+    await client.uploadFrom(join(folder, "a"), "x");
+    assert(bytes.equals(stored), "an upload is another");
   });
 
   it("can be used again after close, and forgets the data connections of before", async () => {
