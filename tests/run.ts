@@ -10,10 +10,11 @@
  * The last line is `N passed, N failed, N skipped`. It fails when a test failed, when a file ran none, and, where
  * MPTCP_TESTS=required is set (`.ci/run` does), when a test was skipped though this kernel has MPTCP.
  */
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import process from "node:process";
 import { type Outcome, parseJunit } from "./junit.ts";
+import { reachesJsr } from "./offline/jsr.ts";
 
 type Runtime = "deno" | "bun" | "node";
 
@@ -35,8 +36,7 @@ const FILE_TIMEOUT = 300_000;
 
 /** `@std` comes from JSR where that can be reached, else (and always on Bun and Node) from the stand-ins in tests/offline. */
 function denoImports(): string[] {
-  const reached = spawnSync("deno", ["cache", "--quiet", "jsr:@std/assert@^1"], { timeout: 20_000, stdio: "ignore" });
-  const online = reached.status === 0;
+  const online = reachesJsr();
   console.log(`@std on Deno: ${online ? "from JSR" : "JSR cannot be reached, stand-ins of tests/offline"}`);
   return online ? [] : ["--import-map=tests/offline/import_map.json"];
 }
