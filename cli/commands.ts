@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { bench } from "./commands/bench.ts";
 import { cat } from "./commands/cat.ts";
 import { check } from "./commands/check.ts";
 import { completions } from "./commands/completions.ts";
@@ -36,6 +37,7 @@ export const COMMANDS: readonly Command[] = [
   cat,
   get,
   serve,
+  bench,
   demo,
   completions(() => COMMANDS),
 ];

@@ -5,6 +5,7 @@
  */
 import process from "node:process";
 import type { Conn } from "../../net/conn.ts";
+import type { Listener } from "../../net/listener.ts";
 import { parseHostPort, parseListen } from "../frame/address.ts";
 import { type Command, type Context, type Option, UsageError } from "../frame/command.ts";
 import { EXIT } from "../frame/failure.ts";
@@ -47,8 +48,11 @@ export const cat: Command = {
     const { operands: [target], options, output, signal } = context;
     const listen = options.text("listen");
     if ((target === undefined) === (listen === undefined)) throw new UsageError("either HOST:PORT or --listen is needed");
-    const conn = listen === undefined ? await dial(context, target!) : await accept(context, listen);
+    // Held as long as the connection lives: the kernel takes its further subflows by the listener.
+    using listener = listen === undefined ? null : await open(context, listen);
+    const conn = listener === null ? await dial(context, target!) : await accept(context, listener);
     if (conn === null) return EXIT.ok;
+    if (listener !== null) void refuseOthers(listener);
     const stop = () => conn.close();
     signal.addEventListener("abort", stop, { once: true });
     try {
@@ -82,20 +86,25 @@ async function dial(context: Context, target: string): Promise<Conn> {
   return await connect({ hostname, port, mptcp, signal, timeout: (options.number("timeout") ?? 10) * 1000 });
 }
 
-/** The first connection that comes; `null` after a signal. */
-async function accept(context: Context, where: string): Promise<Conn | null> {
-  const { output, signal } = context;
+async function open(context: Context, where: string): Promise<Listener> {
+  const mptcp = mptcpMode(context);
   const { listen } = await import("../../net/listen.ts");
   const { addrText } = await import("../frame/texts.ts");
-  const mptcp = mptcpMode(context);
-  using listener = listen({ ...parseListen(where), mptcp });
-  output.say(`Listening on ${addrText(listener.addr)}`);
+  const listener = listen({ ...parseListen(where), mptcp });
+  context.output.say(`Listening on ${addrText(listener.addr)}`);
+  return listener;
+}
+
+/** The first connection that comes; `null` after a signal. */
+async function accept(context: Context, listener: Listener): Promise<Conn | null> {
+  const { output, signal } = context;
+  const { addrText } = await import("../frame/texts.ts");
   const stop = () => listener.close();
   signal.addEventListener("abort", stop, { once: true });
   try {
     for (;;) {
       const conn = await listener.accept();
-      if (mptcp !== "require" || conn.isMultipath()) return conn;
+      if (mptcpMode(context) !== "require" || conn.isMultipath()) return conn;
       output.say(`${addrText(conn.remoteAddr)} came by plain TCP and was refused`);
       conn.reset();
     }
@@ -104,6 +113,15 @@ async function accept(context: Context, where: string): Promise<Conn | null> {
     throw error;
   } finally {
     signal.removeEventListener("abort", stop);
+  }
+}
+
+/** There is one standard input, and it is taken. */
+async function refuseOthers(listener: Listener): Promise<void> {
+  try {
+    for await (const conn of listener) conn.reset();
+  } catch {
+    // Out of descriptors: whoever comes waits.
   }
 }
 

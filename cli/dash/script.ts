@@ -100,7 +100,16 @@ class Chart {
       cursor: { drag: { x: false, y: false }, points: { size: 6 }, y: false },
       scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, Math.max(max || 0, label.least) * 1.08] } },
       axes: [
-        axis({ size: 26, space: 60, values: (_u, splits) => splits.map((at) => clock(at * 1000).replace(/^0/, "")) }),
+        axis({
+          size: 26,
+          space: 60,
+          // One that the edge would cut is left out.
+          values: (u, splits) => splits.map((at) => {
+            const { min, max } = u.scales.x;
+            const fits = (max - at) / (max - min) * (this.width - 52) > 22;
+            return fits ? clock(at * 1000).replace(/^0/, "") : "";
+          }),
+        }),
         axis({ size: 46, space: 30, values: (_u, splits) => splits.map(label.text) }),
       ],
       series: [{}, ...lines.map(({ number }, index) => ({

@@ -16,6 +16,8 @@ export interface ChartData {
   duration: number;
   /** What happened, and when, in ms from the beginning. */
   marks: Mark[];
+  /** Whether the marks are where one thing ends and the next begins, and not a cut and its end. */
+  sections?: boolean;
 }
 
 /** A moment to be pointed at. */

@@ -27,7 +27,8 @@ const STYLE = `
   .cut { fill: #818b98; fill-opacity: .14; }
   .mark { stroke: #cf222e; stroke-width: 1.5; stroke-dasharray: 5 4; }
   .label { fill: #cf222e; font-weight: 600; }
-  .path1 { fill: #3b82d6; } .path2 { fill: #f0883e; }
+  .section { stroke: #818b98; stroke-width: 1; } .name { fill: #3d444d; font-weight: 600; }
+  .path1 { fill: #3b82d6; } .path2 { fill: #f0883e; } .path3 { fill: #2b8a57; } .path4 { fill: #8250df; }
   .top { fill: none; stroke: #1f2328; stroke-width: 1.5; stroke-linejoin: round; }
   @media (prefers-color-scheme: dark) {
     text { fill: #c9d1d9; }
@@ -37,7 +38,8 @@ const STYLE = `
     .axis { stroke: #7d8590; }
     .mark { stroke: #ff7b72; }
     .label { fill: #ff7b72; }
-    .path1 { fill: #4c9aeb; } .path2 { fill: #e3813a; }
+    .section { stroke: #7d8590; } .name { fill: #c9d1d9; }
+    .path1 { fill: #4c9aeb; } .path2 { fill: #e3813a; } .path3 { fill: #3fb950; } .path4 { fill: #bc8cff; }
     .top { stroke: #f0f6fc; }
   }
 `;
@@ -51,7 +53,8 @@ export function svg(data: ChartData, words: SvgWords): string {
   const y = (rate: number) => bottom - Math.min(1, rate / top) * (bottom - PLOT.top);
   const parts: string[] = [];
 
-  const [cut, restored] = marks;
+  const [cut, restored] = data.sections ? [] : marks;
+  const [line, word] = data.sections ? ["section", "name"] : ["mark", "label"];
   if (cut) {
     const end = restored?.at ?? duration;
     const width = round(x(end) - x(cut.at));
@@ -73,9 +76,9 @@ export function svg(data: ChartData, words: SvgWords): string {
     const place = round(x(at));
     // A word that would leave the picture stands on the other side of its line.
     const end = place > WIDTH - 160;
-    parts.push(`<line class="mark" x1="${place}" x2="${place}" y1="${PLOT.top - 14}" y2="${bottom}"/>`);
+    parts.push(`<line class="${line}" x1="${place}" x2="${place}" y1="${PLOT.top - 14}" y2="${bottom}"/>`);
     parts.push(
-      `<text class="label" x="${place + (end ? -6 : 6)}" y="${PLOT.top - 5}"${end ? ' text-anchor="end"' : ""}>${
+      `<text class="${word}" x="${place + (end ? -6 : 6)}" y="${PLOT.top - 5}"${end ? ' text-anchor="end"' : ""}>${
         escape(label)
       }</text>`,
     );
@@ -108,7 +111,7 @@ function areas({ series, duration }: ChartData, x: (ms: number) => number, y: (r
     const edge = floor.map((below, index) => below + at(rates, index));
     const up = times.map((time, index) => point(x(time), y(edge[index]!)));
     const down = times.map((time, index) => point(x(time), y(floor[index]!))).reverse();
-    result.push(`<path class="path${path}" d="M${up.join("L")}L${down.join("L")}Z"/>`);
+    result.push(`<path class="path${inkOf(path)}" d="M${up.join("L")}L${down.join("L")}Z"/>`);
     floor = edge;
   }
   if (count > 0) {
@@ -122,7 +125,7 @@ function legend(paths: number[], words: SvgWords, y: number): string[] {
   let x = PLOT.left;
   const parts: string[] = [];
   for (const { path, text } of entries) {
-    parts.push(`<rect class="path${path}" x="${x}" y="${y - 11}" width="14" height="14" rx="3"/>`);
+    parts.push(`<rect class="path${inkOf(path)}" x="${x}" y="${y - 11}" width="14" height="14" rx="3"/>`);
     parts.push(`<text x="${x + 21}" y="${y + 1}">${escape(text)}</text>`);
     // Without a browser's font metrics: a little more than such letters take.
     x += 45 + text.length * 7.2;
@@ -139,6 +142,11 @@ function steps(end: number, most: number): number[] {
   const unit = 10 ** Math.floor(Math.log10(wanted));
   const step = [1, 2, 2.5, 5, 10].map((factor) => factor * unit).find((each) => each >= wanted - 1e-9) ?? wanted;
   return Array.from({ length: Math.floor(end / step + 1e-9) + 1 }, (_, index) => Number((index * step).toPrecision(6)));
+}
+
+/** Four paths have a colour of their own. */
+function inkOf(path: number): number {
+  return (path - 1) % 4 + 1;
 }
 
 function round(value: number): number {

@@ -26,18 +26,16 @@ export class Failure extends Error {
   }
 }
 
-/** Refusals of socket(2) that mean MPTCP; see `net/socket.ts`. */
-const NO_MPTCP = ["ENOPROTOOPT", "EPROTONOSUPPORT"];
-
 /** The exit code for an error. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof Failure) return error.code;
   if (error instanceof UsageError || error instanceof TypeError || error instanceof RangeError) return EXIT.usage;
   const { name, code, syscall } = error as { name?: string; code?: string; syscall?: string };
   if (name !== "MptcpError") return EXIT.failed;
-  if (NO_MPTCP.includes(code ?? "") && syscall === "socket") return EXIT.unavailable;
-  if (code === "EOPNOTSUPP" && /no MPTCP|no FFI/.test((error as Error).message)) return EXIT.unavailable;
-  return EXIT.failed;
+  // Of connect it is the peer that has none.
+  const missing = /^Cannot make an MPTCP socket/.test((error as Error).message) ||
+    (code === "EOPNOTSUPP" && syscall !== "connect" && /no MPTCP|no FFI/.test((error as Error).message));
+  return missing ? EXIT.unavailable : EXIT.failed;
 }
 
 /** The line for an error. */
