@@ -7,6 +7,7 @@ import process from "node:process";
 import { describe, it } from "node:test";
 import { connect } from "@mptcp/mptcp";
 import { type Libc, type System, system } from "../../ffi/mod.ts";
+import { openListeningSocket } from "../../net/listen.ts";
 import { listenByTakeover } from "../../node/auto/http_servers.ts";
 import type { Method } from "../../node/auto/replace.ts";
 
@@ -39,10 +40,23 @@ async function closed(server: Server): Promise<void> {
   await once(server, "close");
 }
 
-/** Such servers begin to listen at once, and are the only ones that `./auto` listens for so. */
-const skip = Server.prototype instanceof NetServer ? "HTTP servers take a descriptor here" : false;
+/** The others begin to listen at once, and are the only ones that `./auto` listens for so. */
+const takesDescriptors = Server.prototype instanceof NetServer;
 
-describe("listenByTakeover", { skip, timeout: 20_000 }, () => {
+describe("listenByTakeover", () => {
+  if (takesDescriptors) {
+    it("is not needed for servers that take a descriptor", async () => {
+      const { fd, addr: { port } } = openListeningSocket(system()!.libc, { hostname: "127.0.0.1", port: 0 });
+      const server = createServer((_request, response) => response.end("hello")).listen({ fd });
+      await once(server, "listening");
+      assertEquals(await bodyOf(port), "hello");
+      using conn = await connect({ port });
+      assert(conn.isMultipath());
+      await closed(server);
+    });
+    return;
+  }
+
   it("exchanges the listener of a server that the runtime has opened", async () => {
     const server = createServer((_request, response) => response.end("hello"));
     const listening = once(server, "listening");

@@ -5,7 +5,6 @@ import { createServer } from "node:http";
 import { once } from "node:events";
 import { connect } from "node:net";
 import process from "node:process";
-import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Feed, MOST } from "../../cli/dash/feed.ts";
 import { PAGE } from "../../cli/dash/page.ts";
@@ -13,6 +12,7 @@ import { hostAllowed } from "../../cli/dash/site.ts";
 import type { View } from "../../cli/watch/meter.ts";
 import { Child } from "../child.ts";
 import { labNeeds } from "../needs.ts";
+import { describe, it } from "../suite.ts";
 import { mptcp, ran } from "./command_line.ts";
 import { Traffic } from "./traffic.ts";
 

@@ -1,13 +1,13 @@
 /** `mptcp forward`: every byte, every end, and what it says. */
 import { assert, assertEquals, assertLess, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { readFileSync } from "node:fs";
-import { describe, it } from "node:test";
 import { type Conn, connect, listen, type Listener } from "@mptcp/mptcp";
 import type { Child } from "../child.ts";
 import { addressOf, Host, Lab, labNeeds } from "../lab.ts";
 import { until } from "../lab/until.ts";
 import { namespacePrivilege } from "../needs.ts";
 import { pattern, readAll } from "../net/pair.ts";
+import { describe, it } from "../suite.ts";
 import { interrupt, listening, mptcp, type Place, start } from "./command.ts";
 
 const LOOPBACK = "127.0.0.1";

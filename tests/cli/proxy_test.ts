@@ -4,7 +4,6 @@ import { Buffer } from "node:buffer";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type Conn, connect, listen } from "@mptcp/mptcp";
 import { AddressList } from "../../cli/relay/address_list.ts";
@@ -15,6 +14,7 @@ import { TargetRules } from "../../cli/relay/target_rules.ts";
 import type { Child } from "../child.ts";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
 import { pattern, readAll } from "../net/pair.ts";
+import { describe, it } from "../suite.ts";
 import { interrupt, listening, mptcp, start } from "./command.ts";
 
 const CREDENTIALS = { user: "me", password: "se:cret" };

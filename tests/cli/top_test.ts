@@ -1,7 +1,6 @@
 /** `mptcp top`: rates out of counters, the screen, and the command itself in a pseudo-terminal beside real traffic. */
 import { assert, assertEquals, assertGreater, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import process from "node:process";
-import { describe, it } from "node:test";
 import { widthOf } from "../../cli/demo/text.ts";
 import type { Look } from "../../cli/frame/output.ts";
 import { clipped, screenOf, shortRate } from "../../cli/top/screen.ts";
@@ -12,6 +11,7 @@ import type { ConnectionReading, SubflowReading } from "../../cli/watch/reading.
 import { Ring } from "../../cli/watch/ring.ts";
 import { Child } from "../child.ts";
 import { labNeeds } from "../needs.ts";
+import { describe, it } from "../suite.ts";
 import { mptcp, ran } from "./command_line.ts";
 import { PseudoTerminal } from "./terminal.ts";
 import { Traffic } from "./traffic.ts";

@@ -4,7 +4,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Child } from "../child.ts";
 import { runtimeCommand } from "../host.ts";
@@ -13,6 +12,7 @@ import { addressOf, Lab, labNeeds } from "../lab.ts";
 
 import { ScriptedServer } from "../ftp/scripted_server.ts";
 import { CERT, KEY } from "../net/certificate.ts";
+import { describe, it } from "../suite.ts";
 
 const path = (name: string) => fileURLToPath(new URL(`../../examples/${name}`, import.meta.url));
 const example = (name: string, ...args: string[]) => runtimeCommand(path(name), args);

@@ -1,10 +1,10 @@
 /** `./auto` where there is a network: two paths, and a host whose MPTCP is switched off. */
-import { describe, it } from "node:test";
 import { assertEquals, assertGreater, assertMatch } from "@std/assert";
 import { APPLICATION, Application } from "../auto/application_control.ts";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
 import type * as node from "../../node/mod.ts";
 import { Peer } from "../peers/peer.ts";
+import { describe, it } from "../suite.ts";
 import { Agent } from "./remote.ts";
 
 const AUTO = new URL("../../node/auto.ts", import.meta.url).href;

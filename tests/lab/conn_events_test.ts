@@ -1,8 +1,8 @@
 /** conn.events(): by netlink where the process may, by looking where it may not. */
 import { assert, assertEquals } from "@std/assert";
-import { describe, it } from "node:test";
 import type { ConnEvent } from "../../mod.ts";
 import { addressOf, type Host, Lab, labNeeds } from "../lab.ts";
+import { describe, it } from "../suite.ts";
 import { managed } from "./managed.ts";
 import { Agent } from "./remote.ts";
 import { unprivileged } from "./unprivileged.ts";

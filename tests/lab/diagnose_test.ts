@@ -1,9 +1,9 @@
 /** Every cause that two hosts can be given, and what `diagnose` makes of it; where its hint has commands, they are followed. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { describe, it } from "node:test";
 import type { DiagnoseOptions, Diagnosis } from "../../mod.ts";
 import { addressOf, type Host, Lab, labNeeds, type LabOptions } from "../lab.ts";
 import { Peer } from "../peers/peer.ts";
+import { describe, it } from "../suite.ts";
 import { Agent } from "./remote.ts";
 import { unprivileged } from "./unprivileged.ts";
 

@@ -1,8 +1,8 @@
-import { describe, it } from "node:test";
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import type { PathEvent } from "../../mod.ts";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
 import { Peer } from "../peers/peer.ts";
+import { describe, it } from "../suite.ts";
 import { compareSubflows, type End, type Ends, openEnds } from "./ends.ts";
 import { EventLog } from "./event_log.ts";
 import { call } from "./path_calls.ts";

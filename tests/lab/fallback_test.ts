@@ -1,7 +1,7 @@
-import { describe, it } from "node:test";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { addressOf, type Host, Lab, labNeeds } from "../lab.ts";
 import { Peer, type PeerOptions } from "../peers/peer.ts";
+import { describe, it } from "../suite.ts";
 import { assertFails } from "./assert_fails.ts";
 import { Agent } from "./remote.ts";
 

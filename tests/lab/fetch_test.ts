@@ -2,12 +2,12 @@ import { assert, assertEquals, assertGreater } from "@std/assert";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { FetchResponse, HttpClient } from "../../http/mod.ts";
 import type { Child } from "../child.ts";
 import { addressOf, type Host, Lab, labNeeds } from "../lab.ts";
 import { CERT, KEY } from "../net/certificate.ts";
+import { describe, it } from "../suite.ts";
 import type { Flow, Kit } from "./kit.ts";
 import { Agent } from "./remote.ts";
 

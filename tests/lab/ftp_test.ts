@@ -3,7 +3,6 @@ import { assert, assertEquals, assertGreater, fail } from "@std/assert";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Child } from "../child.ts";
 import { assertPlainTcp } from "../ecosystem/both_ends.ts";
@@ -11,6 +10,7 @@ import type { Daemon } from "../ecosystem/daemon.ts";
 import type { Open, Over } from "../ftp/lab_client.ts";
 import { type FtpServer, pyftpdlib, vsftpd } from "../ftp/servers.ts";
 import { addressOf, type Host, Lab } from "../lab.ts";
+import { describe, it } from "../suite.ts";
 import { until } from "./until.ts";
 
 const PROGRAM = fileURLToPath(new URL("../ftp/lab_client.ts", import.meta.url));

@@ -1,10 +1,10 @@
-import { describe, it } from "node:test";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { existsSync, readlinkSync } from "node:fs";
 import { parseSs } from "../host.ts";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
 import { rootlessNeeds } from "../needs.ts";
 import { Peer } from "../peers/peer.ts";
+import { describe, it } from "../suite.ts";
 import { Agent } from "./remote.ts";
 
 const skip = labNeeds("python3", "nft", "tc");

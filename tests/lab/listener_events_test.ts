@@ -1,7 +1,7 @@
-import { describe, it } from "node:test";
 import { assertEquals, assertGreater } from "@std/assert";
 import type { PathEvent } from "../../mod.ts";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
+import { describe, it } from "../suite.ts";
 import { EventLog } from "./event_log.ts";
 import { call } from "./path_calls.ts";
 import { Agent } from "./remote.ts";

@@ -1,6 +1,6 @@
-import { describe, it } from "node:test";
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { addressOf, type Lab, labNeeds } from "../lab.ts";
+import { describe, it } from "../suite.ts";
 import { assertFails } from "./assert_fails.ts";
 import { compareWithIp, endpoint } from "./endpoint_host.ts";
 import { compareSubflows, echo, type End, openEnds } from "./ends.ts";

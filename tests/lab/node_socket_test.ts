@@ -1,9 +1,9 @@
 /** `MptcpSocket` where the network is at fault: what it says of it, and that it leaves nothing behind. */
-import { describe, it } from "node:test";
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import type * as node from "../../node/mod.ts";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
 import { Peer } from "../peers/peer.ts";
+import { describe, it } from "../suite.ts";
 import { Agent } from "./remote.ts";
 
 const skip = labNeeds("python3", "nft");

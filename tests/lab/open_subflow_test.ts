@@ -1,7 +1,7 @@
 /** conn.openSubflow: what it opens, and how it says no. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { describe, it } from "node:test";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
+import { describe, it } from "../suite.ts";
 import { managed } from "./managed.ts";
 import { Agent, RemoteError } from "./remote.ts";
 import { unprivileged } from "./unprivileged.ts";

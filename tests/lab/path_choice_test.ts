@@ -1,8 +1,8 @@
 /** connect and listen with `paths`: who manages a connection, and that the host is left as it was. */
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { describe, it } from "node:test";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
 import { rootlessNeeds } from "../needs.ts";
+import { describe, it } from "../suite.ts";
 import { managed } from "./managed.ts";
 import { Agent, RemoteError } from "./remote.ts";
 import { withReadOnlySysctls } from "./unprivileged.ts";

@@ -1,7 +1,7 @@
 /** Nothing is left behind by what watches and manages paths: no descriptor, no timer, no subscription. */
 import { assert, assertEquals } from "@std/assert";
-import { describe, it } from "node:test";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
+import { describe, it } from "../suite.ts";
 import { managed } from "./managed.ts";
 
 const skip = labNeeds();

@@ -1,11 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, it } from "node:test";
 import { assertEquals, assertGreater } from "@std/assert";
 import { runtimeCommand } from "../host.ts";
 import { MOD } from "../host/program.ts";
 import { labNeeds } from "../lab.ts";
+import { describe, it } from "../suite.ts";
 import { openHost } from "./endpoint_host.ts";
 
 /** The programs of the document, also those that must not run in anybody's own namespace. */

@@ -1,6 +1,6 @@
-import { describe, it } from "node:test";
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { labNeeds } from "../lab.ts";
+import { describe, it } from "../suite.ts";
 import { assertFails } from "./assert_fails.ts";
 import { compareWithIp, endpoint, limitsByIp, openHost } from "./endpoint_host.ts";
 import { call } from "./path_calls.ts";

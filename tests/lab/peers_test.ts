@@ -1,7 +1,7 @@
-import { describe, it } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
 import { type Language, Peer } from "../peers/peer.ts";
+import { describe, it } from "../suite.ts";
 import { Agent } from "./remote.ts";
 
 const LANGUAGES: readonly (readonly [Language, string | false])[] = [

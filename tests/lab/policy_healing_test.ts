@@ -1,7 +1,7 @@
 /** Paths that are lost and come back, over real paths, each seen from both ends. */
-import { describe, it } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { Lab, labNeeds } from "../lab.ts";
+import { describe, it } from "../suite.ts";
 import { managed } from "./managed.ts";
 import { bothHave, FIRST, paths, SECOND } from "./path_names.ts";
 import type { Agent } from "./remote.ts";

@@ -1,7 +1,7 @@
 /** Policies that say which paths there are to be, over real paths, each seen from both ends. */
-import { describe, it } from "node:test";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
+import { describe, it } from "../suite.ts";
 import { managed } from "./managed.ts";
 import { bothHave, FIRST, paths, SECOND } from "./path_names.ts";
 import { type Agent, RemoteError } from "./remote.ts";

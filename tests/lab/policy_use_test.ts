@@ -1,7 +1,7 @@
 /** Where policies can be attached, how they go together, and that they leave nothing behind. */
-import { describe, it } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
+import { describe, it } from "../suite.ts";
 import { managed } from "./managed.ts";
 import { bothHave, FIRST, paths, SECOND } from "./path_names.ts";
 import { Agent } from "./remote.ts";

@@ -1,7 +1,7 @@
 /** What the libraries before this one promised and tested, told with this one's calls. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { describe, it } from "node:test";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
+import { describe, it } from "../suite.ts";
 import { managed } from "./managed.ts";
 import { Agent, RemoteError } from "./remote.ts";
 import { without } from "./unprivileged.ts";

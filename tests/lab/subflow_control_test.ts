@@ -1,7 +1,7 @@
-import { describe, it } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { addressOf, type Host, Lab, labNeeds } from "../lab.ts";
 import { Peer } from "../peers/peer.ts";
+import { describe, it } from "../suite.ts";
 import { Agent, RemoteError } from "./remote.ts";
 
 const skip = labNeeds("python3", "ss");

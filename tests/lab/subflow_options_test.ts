@@ -1,9 +1,9 @@
 /** One subflow's socket options: set on exactly one of two, as `ss` and the traffic confirm. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { describe, it } from "node:test";
 import { addressOf, type Host, Lab, labNeeds } from "../lab.ts";
 import { namespacePrivilege } from "../needs.ts";
 import { Peer } from "../peers/peer.ts";
+import { describe, it } from "../suite.ts";
 import { Agent, RemoteError } from "./remote.ts";
 import { unprivileged } from "./unprivileged.ts";
 

@@ -1,7 +1,7 @@
-import { describe, it } from "node:test";
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
 import { Peer } from "../peers/peer.ts";
+import { describe, it } from "../suite.ts";
 import { Agent } from "./remote.ts";
 
 const skip = labNeeds("python3", "tc", "nft", "ss");

@@ -1,9 +1,9 @@
 import { spawnSync } from "node:child_process";
 import process from "node:process";
-import { describe, it } from "node:test";
 import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
 import { MOD, runtime } from "../host/program.ts";
+import { describe, it } from "../suite.ts";
 import { Agent } from "./remote.ts";
 
 const skip = labNeeds();
