@@ -50,14 +50,16 @@ export class DataConnection {
     this.kind = kind;
     this.#control = control;
     this.#count = count;
+    const look = () => {
+      const before = this.#last?.subflows ?? [];
+      const words = this.#now;
+      // The peer may have closed already: then its paths go one after another.
+      if (words.subflows.length < before.length) words.subflows = before;
+    };
     keep({
-      look: () => void this.#now,
+      look,
       ending: () => {
-        const before = this.#last;
-        const words = this.#now;
-        // The peer may have closed already: then its paths are gone.
-        if (before !== null && words.subflows.length < before.subflows.length) words.subflows = before.subflows;
-        this.#last = words;
+        look();
         this.#control = null;
       },
     });
@@ -69,12 +71,12 @@ export class DataConnection {
     const control = this.#control;
     if (control === null || control.fd < 0) return this.#last ?? UNKNOWN;
     try {
-      const words = {
+      const live = control.subflows();
+      return this.#last = {
         isMultipath: control.isMultipath(),
         fallback: control.fallback(),
-        subflows: control.subflows(),
+        subflows: live.length > 0 ? live : this.#last?.subflows ?? [],
       };
-      return this.#last = words;
     } catch {
       // Closed in the meantime by the runtime, as after a reset.
       return this.#last ?? UNKNOWN;

@@ -319,7 +319,8 @@ describe("An upload", () => {
       throw reason;
     }());
     assert(await both.client.uploadFrom(source, "x").catch((error) => error) === reason);
-    assertEquals(ended, "ECONNRESET");
+    // ENOTCONN where it was reset before it was accepted.
+    assert(ended === "ECONNRESET" || ended === "ENOTCONN", `${ended}`);
     assertEquals(await both.client.pwd(), "/");
   });
 });
