@@ -1,12 +1,12 @@
 /** The commands that look at a host and change it, beside `ip mptcp`, `ss` and what the library says. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { describe, it } from "node:test";
 import { support } from "@mptcp/mptcp";
 import type { Child } from "../child.ts";
 import { addressOf, Host, Lab, labNeeds } from "../lab.ts";
 import { unprivileged } from "../lab/unprivileged.ts";
 import { until } from "../lab/until.ts";
 import { namespacePrivilege } from "../needs.ts";
+import { describe, it } from "../suite.ts";
 import { interrupt, listening, mptcp, type Place, start, startInShell } from "./command.ts";
 
 const skip = labNeeds("ss");

@@ -3,17 +3,18 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, it } from "node:test";
 import { connect, listen } from "@mptcp/mptcp";
+import { main } from "@mptcp/mptcp/cli";
 import { parseRange } from "../../cli/files/range.ts";
 import type { Child } from "../child.ts";
 import { addressOf, Host, Lab, labNeeds } from "../lab.ts";
 import { until } from "../lab/until.ts";
 import { namespacePrivilege } from "../needs.ts";
 import { pattern, readAll } from "../net/pair.ts";
-import { interrupt, listening, mptcp, start, startInShell } from "./command.ts";
+import { describe, it } from "../suite.ts";
+import { commandLine, interrupt, listening, mptcp, start, startInShell } from "./command.ts";
 
-const skip = labNeeds();
+const skip = labNeeds("tc", "python3");
 
 /** A folder to serve, and one to download to; both go with it. */
 class Folders implements Disposable {
@@ -151,11 +152,13 @@ describe("mptcp get", { skip }, () => {
     assertEquals([missing.code, missing.stderr], [1, "mptcp get: the server answered 404 Not Found\n"]);
     assertEquals(existsSync(join(folders.got, "no")), false);
     for (const args of [["ftp://x/"], ["x"], ["-c", "-f", address], ["-c", "-o", "-", address]]) {
-      assertEquals((await mptcp(["get", ...args])).code, 2, args.join(" "));
+      assertEquals(await main(["get", ...args]), 2, args.join(" "));
     }
-    const refused = await mptcp(["get", "-o", join(folders.got, "no"), "http://127.0.0.1:9/"]);
+    using closed = listen({ hostname: "127.0.0.1", port: 0 });
+    closed.close();
+    const refused = await mptcp(["get", "-o", join(folders.got, "no"), `http://127.0.0.1:${closed.addr.port}/`]);
     assertEquals(refused.code, 1);
-    assertMatch(refused.stderr, /^mptcp get: .+\n$/);
+    assertMatch(refused.stderr, /^mptcp get: .*ECONNREFUSED.*\n$/);
   });
 
   it("keeps what has come when the server vanishes, and on SIGINT", async () => {
@@ -200,6 +203,15 @@ describe("mptcp get", { skip }, () => {
     for (const { bytesReceived } of subflows) assert(bytesReceived > 500_000, stdout);
     assertMatch(stderr, /by 10\.0\.1\.1 \d+ %, 10\.0\.2\.1 \d+ %|by 10\.0\.1\.1 \d+ %, 10\.0\.1\.1 \d+ %/);
     assertEquals(new Uint8Array(readFileSync(file)), pattern(6_000_000));
+    // At a terminal there is a line that is drawn again and again.
+    const terminal = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)";
+    const line = commandLine("get", "--force", "-o", file, address);
+    const shown = await lab.client.run("python3", ["-c", terminal, ...line]);
+    const drawn = shown.split("\r\x1b[K").map((each) => each.replaceAll(/ +/g, " "));
+    assert(
+      drawn.some((each) => /^ ?\d+ % [\d.]+ MB [\d.]+ Mbit\/s.* by 10\.0\.1\.1 \d+ %, 10\.0\.[12]\.1 \d+ %/.test(each)),
+      shown,
+    );
     assertStringIncludes((await interrupt(child)).stdout, '"isMultipath":true');
   });
 });
