@@ -123,7 +123,8 @@ function cpuOf(group: number): number {
   return ticks / TICKS_PER_SECOND;
 }
 
-let nextPort = 20_000;
+/** Below the range of `namespace.ts` that clients take theirs from. */
+let nextPort = 5000;
 
 async function listening(port: number): Promise<void> {
   for (let patience = 0; patience < 300; patience++) {
