@@ -9,7 +9,21 @@ import type { Conn } from "../net/conn.ts";
 const INTERVAL = 100;
 
 /** What the peer has acknowledged, and whether that is all. */
-function progress(conn: Conn): { acknowledged: number | bigint; complete: boolean } {
+interface Progress {
+  acknowledged: number | bigint;
+  complete: boolean;
+}
+
+function progress(conn: Conn): Progress {
+  try {
+    return ask(conn);
+  } catch {
+    // A connection that the peer has ended has no addresses any more: there is nothing left to wait for.
+    return { acknowledged: 0, complete: true };
+  }
+}
+
+function ask(conn: Conn): Progress {
   const info = conn.info();
   if (info?.sndUna !== undefined && info.writeSeq !== undefined) {
     return { acknowledged: info.sndUna, complete: info.sndUna === info.writeSeq };

@@ -31,8 +31,10 @@ export interface Over {
 }
 
 /** Large enough that neither end's buffers hold what is left when half has gone. */
-const SIZE = 8_000_000;
+const SIZE = 12_000_000;
 const HALF = SIZE / 2;
+/** What may go over one path: a second one comes only after the first bytes. */
+const BEGINNING = 100_000;
 
 const [scenario = "", host = "", portText = "", user = "", tls = ""] = process.argv.slice(2);
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
@@ -46,6 +48,11 @@ const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest(
 
 const content = Buffer.alloc(SIZE);
 for (let i = 0; i < SIZE; i += 4) content.writeUInt32LE(Math.imul(i, 0x9e3779b1) >>> 0, i);
+
+/** Waits for the last data connection's second path: on a busy machine all could have gone over one before. */
+async function joined({ dataConnections }: FtpClient): Promise<void> {
+  await until(() => dataConnections.at(-1) && dataConnections.at(-1)!.subflows.length > 1);
+}
 
 /** What the kernel says of the last data connection; its first subflow is the one that it began with. */
 async function tellOfData({ dataConnections }: FtpClient): Promise<void> {
@@ -81,21 +88,23 @@ async function transfers(options: FtpClientOptions = {}): Promise<void> {
     { localPort: control.localAddr.port, port: Number(portText), multipath: control.isMultipath() } satisfies Open,
   );
   const source = Readable.from(async function* () {
-    yield content.subarray(0, HALF);
+    yield content.subarray(0, BEGINNING);
+    await joined(client);
+    yield content.subarray(BEGINNING, HALF);
     await tellOfData(client);
     yield content.subarray(HALF);
   }());
   await client.uploadFrom(source, "large");
   const hash = createHash("sha256");
-  let held = false;
   let count = 0;
   const sink = new Writable({
     write(chunk: Uint8Array, _encoding, done) {
       hash.update(chunk);
+      const before = count;
       count += chunk.length;
-      if (held || count < HALF) return done();
-      held = true;
-      tellOfData(client).then(() => done());
+      if (before === 0) joined(client).then(() => done());
+      else if (before < HALF && count >= HALF) tellOfData(client).then(() => done());
+      else done();
     },
   });
   await client.downloadTo(sink, "large");

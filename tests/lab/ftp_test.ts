@@ -71,7 +71,7 @@ async function ending(child: Child): Promise<void> {
   assertEquals({ code, stderr }, { code: 0, stderr: "" });
 }
 
-const SIZE = 8_000_000;
+const SIZE = 12_000_000;
 
 for (const server of [vsftpd, pyftpdlib]) {
   describe(`FtpClient and ${server.name}`, { skip: server.skip }, () => {
