@@ -13,6 +13,7 @@ import { SOCK_CLOEXEC, SOCK_NONBLOCK } from "../../kernel/constants.ts";
 import { check, MptcpError } from "../../kernel/error.ts";
 import type { Addr } from "../../kernel/sockaddr.ts";
 import { openListeningSocket } from "../../net/listen.ts";
+import { makeSocket } from "../../net/socket.ts";
 import {
   type CounterName,
   COUNTERS,
@@ -91,6 +92,8 @@ export class Relay {
     this.#system = host;
     this.#options = options;
     const { libc } = host;
+    // A host without MPTCP is told of now, and not to each client.
+    if (options.to === "mptcp") libc.close(makeSocket(libc, 4, { mptcp: "require" }).fd);
     const mptcp = options.from === "mptcp" ? "require" : "off";
     const { fd, addr } = openListeningSocket(libc, { ...options.listen, mptcp, backlog: BACKLOG });
     this.addr = addr;

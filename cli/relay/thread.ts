@@ -71,7 +71,8 @@ class RelayThread implements PairHost {
   #over = false;
   #requests = 0;
   #troubleAt = -Infinity;
-  #nextTick = 0;
+  /** 0: at once. */
+  #nextTick = -1;
   #partial = "";
   readonly #commandBytes = new Uint8Array(1 << 16);
 
@@ -108,7 +109,7 @@ class RelayThread implements PairHost {
   }
 
   #timeout(): number {
-    if (this.#queue.length > 0) return 0;
+    if (this.#queue.length > 0 || this.#nextTick === 0) return 0;
     const deadlines = this.#acceptAgain || this.#dials.size > 0 || this.#greetings.size > 0 ||
       (this.#config.idle > 0 && this.#pairs.size > 0);
     return deadlines ? TICK : -1;
@@ -187,7 +188,12 @@ class RelayThread implements PairHost {
       gone: () => this.#drop(greeting),
     }, this.now + this.#config.timeout);
     this.#greetings.add(greeting);
-    this.poller.add(fd, STREAM_EVENTS, greeting);
+    try {
+      this.poller.add(fd, STREAM_EVENTS, greeting);
+    } catch (error) {
+      this.#trouble((error as Error).message);
+      this.#drop(greeting);
+    }
   }
 
   /** Ends with a client of the proxy that gets no connection. */
@@ -249,9 +255,15 @@ class RelayThread implements PairHost {
     );
     this.#pairs.add(pair);
     const [clientHandler, targetHandler] = pair.handlers();
-    if (greeting !== null) this.poller.change(client, STREAM_EVENTS, clientHandler);
-    else this.poller.add(client, STREAM_EVENTS, clientHandler);
-    this.poller.change(target, STREAM_EVENTS, targetHandler);
+    try {
+      if (greeting !== null) this.poller.change(client, STREAM_EVENTS, clientHandler);
+      else this.poller.add(client, STREAM_EVENTS, clientHandler);
+      this.poller.change(target, STREAM_EVENTS, targetHandler);
+    } catch (error) {
+      // The kernel has no room for another watch.
+      this.#trouble((error as Error).message);
+      return pair.abort();
+    }
     // Something may be there already, and then the first event is saved.
     pair.pump();
   }

@@ -8,7 +8,7 @@ import { until } from "../lab/until.ts";
 import { namespacePrivilege } from "../needs.ts";
 import { pattern, readAll } from "../net/pair.ts";
 import { describe, it } from "../suite.ts";
-import { interrupt, listening, mptcp, type Place, start } from "./command.ts";
+import { interrupt, listening, mptcp, type Place, start, startInShell } from "./command.ts";
 
 const LOOPBACK = "127.0.0.1";
 
@@ -219,6 +219,36 @@ describe("mptcp forward", { skip: labNeeds() }, () => {
     assertEquals([connected, bytesIn, bytesOut, resets, open], [300, 6_000_000, 6_000_000, 0, 0]);
   });
 
+  it("goes on when it is out of descriptors, and takes those who wait when it has some again", async () => {
+    const target = listen({ hostname: LOOPBACK, port: 0 });
+    const limited = startInShell('ulimit -n 60 && exec "$@"', ["forward", "0", `${LOOPBACK}:${target.addr.port}`, "--json"]);
+    await using relay = limited;
+    const { port } = await relay.json<{ port: number }>();
+    const conns: Conn[] = [];
+    try {
+      for (let count = 0; count < 60; count++) conns.push(await connect({ port, timeout: 5000 }));
+      // Whoever has no descriptor for a target is aborted, whoever has none at all waits.
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      for (const conn of conns.splice(0)) conn.close();
+      using _targets = target;
+      (async () => {
+        for await (const conn of target) conn.readable.pipeTo(conn.writable).catch(() => conn.close());
+      })();
+      await until(async () => {
+        using conn = await connect({ port, timeout: 5000 });
+        await conn.write(pattern(1000));
+        await conn.closeWrite();
+        return (await readAll(conn).catch(() => [])).length === 1000;
+      }, 10_000);
+      const { code, stderr } = await interrupt(relay);
+      assertEquals(code, 130);
+      assertMatch(stderr, /too many open files|EMFILE/i);
+    } finally {
+      for (const conn of conns) conn.close();
+      target.close();
+    }
+  });
+
   it("lets connections come to their end on SIGINT, and takes no more", async () => {
     await using rig = await Rig.open();
     const { client, server } = await rig.pair();
@@ -280,9 +310,11 @@ describe("mptcp forward", { skip: labNeeds() }, () => {
     await using host = await Host.open("host", namespacePrivilege() !== "root");
     await host.ip("link set lo up");
     await host.sysctl("net.mptcp.enabled", 0);
-    const { code, stderr } = await mptcp(["forward", "0", "127.0.0.1:1"], host);
-    assertEquals(code, 3, stderr);
-    assertMatch(stderr, /^mptcp forward: .*net\.mptcp\.enabled.*\n$/);
+    for (const protocol of ["--to=tcp", "--from=tcp"]) {
+      const { code, stderr } = await mptcp(["forward", "0", "127.0.0.1:1", protocol], host);
+      assertEquals(code, 3, stderr);
+      assertMatch(stderr, /^mptcp forward: .*net\.mptcp\.enabled.*\n$/);
+    }
     const { child } = await listening(["forward", "0", "127.0.0.1:1", "--from=tcp", "--to=tcp"], host);
     assertEquals((await interrupt(child, "SIGTERM")).code, 143);
   });
