@@ -186,6 +186,7 @@ export class BenchClient {
         const block = new Uint8Array(BLOCK);
         for (let count; (count = await conn.read(block)) !== null; guard.moved()) moved += count;
         bytes = moved;
+        if (performance.now() - begun < time * 0.9) throw new Error("it closed the connection too early");
       }
       look();
     } catch (error) {
