@@ -101,7 +101,10 @@ describe("Explicit TLS", () => {
   });
 
   it("does not begin with what came in the clear: answers that come too early are none", async () => {
-    const error = await refusal(({ control }) => control.write("234 go\r\n200 yes\r\n230 welcome\r\n230"));
+    const error = await refusal(({ control }) => {
+      control.removeAllListeners("data");
+      control.write("234 go\r\n200 yes\r\n230 welcome\r\n230");
+    });
     assertEquals(error.name, "TimeoutError", `${error}`);
   });
 
