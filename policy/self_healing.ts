@@ -38,6 +38,8 @@ const LOOK_IDLE = 300;
 const TRY = 400;
 /** How long a path that is asked whether it is alive has for its answer, ms, or four round trips. */
 const ANSWER = 250;
+/** For how long a peer that was told to forget an address may still close what came after, ms. */
+const FAREWELL = 2000;
 /** A subflow that lived shorter than that did not heal anything, ms. */
 const SOUND = 1000;
 
@@ -119,6 +121,8 @@ class Healer {
   readonly #trials = new Map<PathCandidate, number>();
   /** Subflows that are closed here, because they are dead. */
   readonly #closing = new Set<number>();
+  /** When the peer was told to forget an address. */
+  readonly #farewells = new Map<string, number>();
   #host: HostInterface[];
   /** Whether the kernel lets us set an option of one subflow. */
   #mayTune = true;
@@ -185,13 +189,14 @@ class Healer {
     const wanted = this.#wanted.get(key);
     if (wanted === undefined) return;
     const now = this.#context.now();
-    if (this.#closing.delete(id)) {
-      // closed here, to be opened again
-    } else if (event.asked || (event.error === undefined && event.resetReason === undefined)) {
+    const wasDead = live !== undefined && live.dead !== null;
+    if (this.#closing.delete(id) || wasDead) {
+      // closed here or by the peer that was told, to be opened again
+    } else if (event.asked || (event.error === undefined && event.resetReason === undefined && !this.#isLate(event, now))) {
       // On purpose, by this end or in order by the other.
       if (--wanted.count <= 0) this.#wanted.delete(key);
     } else {
-      this.#note(event, `lost: ${event.error?.code ?? event.resetReason?.code ?? "reset"}`);
+      this.#note(event, `lost: ${event.error?.code ?? event.resetReason?.code ?? "the peer forgot its address"}`);
       if (live === undefined || now - live.since < SOUND) this.#retries.tried(key, now);
       // The kernel has given it up in silence: the peer has it still, and counts it.
       if (event.error?.code === "ETIMEDOUT") {
@@ -199,6 +204,11 @@ class Healer {
       }
     }
     this.#look();
+  }
+
+  /** Whether the peer meant an earlier subflow of that address: what we told it by another path took longer. */
+  #isLate({ local }: ConnSubflowEvent, now: number): boolean {
+    return now - (this.#farewells.get(plain(local.hostname)) ?? -Infinity) < FAREWELL;
   }
 
   #note({ id, local, remote }: ConnSubflowEvent, reason: string): void {
@@ -324,7 +334,13 @@ class Healer {
   #stranded({ local }: Subflow): string | null {
     if (this.#host.length === 0) return null;
     const address = plain(local.hostname);
-    const device = this.#host.find(({ addresses }) => addresses.some((each) => plain(each.address) === address));
+    const find = () => this.#host.find(({ addresses }) => addresses.some((each) => plain(each.address) === address));
+    let device = find();
+    if (device === undefined) {
+      // It may have come since.
+      this.#host = this.#context.interfaces();
+      device = find();
+    }
     if (device === undefined) return `the host has the address ${address} no longer`;
     return device.running ? null : `the link ${device.name} is down`;
   }
@@ -337,7 +353,8 @@ class Healer {
     const reason = this.#live.get(id)!.dead!;
     this.#farewell(plain(local.hostname), alive, reason);
     context.close(id, reason).then((worked) => {
-      if (!worked) this.#closing.delete(id);
+      // Where it has gone by itself meanwhile, the event of its end is on the way.
+      if (!worked && context.subflows().some((each) => each.id === id)) this.#closing.delete(id);
     });
   }
 
@@ -348,6 +365,7 @@ class Healer {
   #farewell(address: string, alive: readonly Subflow[], reason: string): void {
     const others = alive.filter(({ local }) => plain(local.hostname) !== address);
     if (this.#context.side === "server" || others.length === 0 || others.length < alive.length) return;
+    this.#farewells.set(address, this.#context.now());
     this.#context.withdraw(address, `the peer is to forget the dead path: ${reason}`);
   }
 

@@ -312,6 +312,54 @@ describe("selfHealing", () => {
     assertEquals(calls.includes("open 2") && calls.includes("close 1"), true, calls.join());
   });
 
+  it("opens again what went by itself while it was to be closed", async () => {
+    const world = new World();
+    world.known = new Set([1, 2]);
+    const { id, local, remote } = world.add(2);
+    world.use(selfHealing());
+    await world.settle();
+    world.goesBefore = true;
+    world.up.delete(2);
+    await world.changed();
+    await world.tell({ type: "subflowClosed", id, local, remote, localId: 2, remoteId: 2 });
+    world.take();
+    world.up.add(2);
+    await world.changed();
+    assertEquals(world.take(), ["open 2"]);
+  });
+
+  it("opens again what the peer closed because it was told of an earlier one", async () => {
+    const world = new World();
+    world.known = new Set([1, 2]);
+    world.add(2);
+    world.use(selfHealing());
+    await world.settle();
+    world.up.delete(2);
+    await world.changed();
+    world.up.add(2);
+    await world.changed();
+    assertEquals(world.take(), ["close 2", "open 2"]);
+    world.lose(3, undefined); // in order
+    await world.pass(1000);
+    assertEquals(world.take(), ["open 2"]);
+    await world.pass(5000);
+    world.lose(4, undefined);
+    await world.pass(1000);
+    assertEquals(world.take(), []);
+  });
+
+  it("takes an address for gone only after another look", async () => {
+    const world = new World();
+    world.known = new Set([1, 2]);
+    world.up.delete(2);
+    world.use(selfHealing());
+    await world.settle();
+    world.up.add(2); // nobody has told yet
+    world.add(2);
+    await world.pass(500);
+    assertEquals(world.take(), []);
+  });
+
   it("follows links and addresses, and tells the peer", async () => {
     const world = new World();
     world.known = new Set([1, 2]);
