@@ -87,7 +87,8 @@ static int is_mptcp(int fd) {
 static void client(int port, double seconds, int connections) {
   struct sockaddr_in target = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   struct epoll_event ready[BATCH];
-  int poll = epoll_create1(EPOLL_CLOEXEC), mptcp = 0, *missing = NULL;
+  int poll = epoll_create1(EPOLL_CLOEXEC), mptcp = 0, *missing = NULL, top = 0;
+  double *last = NULL, longest = 0;
   long long rounds = 0;
   double began = now();
   for (int i = 0; i < connections; i++) {
@@ -96,7 +97,11 @@ static void client(int port, double seconds, int connections) {
     no_delay(fd);
     mptcp += is_mptcp(fd);
     missing = realloc(missing, (fd + 1) * sizeof *missing);
+    last = realloc(last, (fd + 1) * sizeof *last);
+    for (; top < fd; top++) last[top] = 0; /* no connection has this descriptor */
     missing[fd] = MESSAGE;
+    last[fd] = now();
+    top = fd + 1;
     watch(poll, fd);
     if (send(fd, bytes, MESSAGE, MSG_NOSIGNAL) != MESSAGE) die("send");
   }
@@ -114,11 +119,16 @@ static void client(int port, double seconds, int connections) {
       if ((missing[fd] -= got) > 0) continue;
       rounds++;
       missing[fd] = MESSAGE;
+      last[fd] = now();
       if (send(fd, bytes, MESSAGE, MSG_NOSIGNAL) != MESSAGE) die("send");
     }
   }
-  printf("{\"count\":%lld,\"seconds\":%.6f,\"connecting\":%.6f,\"mptcp\":%s}\n", rounds, now() - start, start - began,
-         mptcp == connections ? "true" : "false");
+  double end = now();
+  for (int fd = 0; fd < top; fd++)
+    if (last[fd] > 0 && end - last[fd] > longest) longest = end - last[fd];
+  /* `waiting`: the longest wait of a connection at the end: one that was forgotten shows */
+  printf("{\"count\":%lld,\"seconds\":%.6f,\"connecting\":%.6f,\"waiting\":%.6f,\"mptcp\":%s}\n", rounds, end - start,
+         start - began, longest, mptcp == connections ? "true" : "false");
   fflush(stdout);
 }
 

@@ -145,8 +145,8 @@ export class Flow {
     const buffer = this.#buffers.shared;
     const count = this.#libc.recv(this.#from.fd, buffer);
     if (count <= 0) return this.#received(count);
-    // TCP gives all that it has; MPTCP may have more, whose arrival it has told already.
-    if (count < buffer.length && this.#from.plain && !this.#from.hungUp) this.#from.readable = false;
+    // That was all: what comes now makes another edge. (An end that has come already does not.)
+    if (count < buffer.length && !this.#from.hungUp) this.#from.readable = false;
     const sent = this.#libc.send(this.#to.fd, count === buffer.length ? buffer : buffer.subarray(0, count));
     if (sent === count) {
       this.moved += count;
