@@ -8,7 +8,7 @@
  * @module
  */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { LineProcess } from "./lines.ts";
@@ -97,7 +97,6 @@ async function main(): Promise<void> {
   const children: LineProcess[] = [];
   try {
     writeFileSync(join(folder, "down"), new Uint8Array(SIZE));
-    mkdirSync(join(folder, "files"));
     const server = startServer(folder);
     children.push(server);
     await server.next(PATIENCE);
