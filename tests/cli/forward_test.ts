@@ -150,10 +150,17 @@ describe("mptcp forward", { skip: labNeeds() }, () => {
 
   it("passes resets on, both ways", async () => {
     await using rig = await Rig.open();
-    const first = await rig.pair();
+    // A byte shows that the relay has both connections: before, a reset by the target is one that could not be reached.
+    const talking = async (mptcp: "require" | "off") => {
+      const pair = await rig.pair(mptcp);
+      await pair.client.write(pattern(1));
+      await pair.server.read(new Uint8Array(1));
+      return pair;
+    };
+    const first = await talking("require");
     first.client.reset();
     await assertRejects(() => first.server.read(new Uint8Array(1)), Error, "ECONNRESET");
-    const second = await rig.pair("off");
+    const second = await talking("off");
     second.server.reset();
     await assertRejects(() => second.client.read(new Uint8Array(1)), Error, "ECONNRESET");
     assertEquals((await rig.counters()).resets, 2);
