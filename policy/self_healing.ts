@@ -40,6 +40,8 @@ const TRY = 400;
 const ANSWER = 250;
 /** For how long a peer that was told to forget an address may still close what came after, ms. */
 const FAREWELL = 2000;
+/** How long the event of a subflow's end, which says whether that was on purpose, may take after the subflow is gone, ms. */
+const EVENT_PATIENCE = 1000;
 /** A subflow that lived shorter than that did not heal anything, ms. */
 const SOUND = 1000;
 
@@ -100,7 +102,11 @@ interface Wanted {
 
 /** What is known of a live subflow. */
 interface Live {
+  /** Its path. */
+  key: string;
   since: number;
+  /** Since when it is gone, while the event of its end is awaited. */
+  gone: number | null;
   pulse: PulseTaker;
   reception: Reception;
   dead: string | null;
@@ -249,12 +255,15 @@ class Healer {
     const context = this.#context;
     const now = context.now();
     const rows = context.subflows();
-    const isGone = new Set(this.#live.keys());
-    for (const { id } of rows) isGone.delete(id);
-    for (const id of isGone) this.#live.delete(id);
+    const present = new Set(rows.map(({ id }) => id));
+    for (const [id, live] of this.#live) {
+      if (present.has(id)) continue;
+      live.gone ??= now;
+      if (now - live.gone > EVENT_PATIENCE) this.#live.delete(id);
+    }
     let busy = false;
     for (const row of rows) {
-      const live = this.#live.get(row.id) ?? this.#meet(row.id, now);
+      const live = this.#live.get(row.id) ?? this.#meet(row, now);
       const { silence, dead } = live.pulse.take(row.tcpInfo, now);
       if (live.reception.look(row.tcpInfo.bytesReceived ?? 0, now)) {
         busy = true;
@@ -281,9 +290,11 @@ class Healer {
     context.wake(busy || missing ? LOOK : LOOK_IDLE);
   }
 
-  #meet(id: number, now: number): Live {
+  #meet({ id, local, remote }: Subflow, now: number): Live {
     const live: Live = {
+      key: pathKey(local.hostname, remote.hostname),
       since: now,
+      gone: null,
       pulse: new PulseTaker(this.#deadAfter),
       reception: new Reception(),
       dead: null,
@@ -376,6 +387,7 @@ class Healer {
     const counts = new Map<string, number>();
     const count = (key: string) => counts.set(key, (counts.get(key) ?? 0) + 1);
     for (const row of alive) count(pathKey(row.local.hostname, row.remote.hostname));
+    for (const { key, gone, dead } of this.#live.values()) if (gone !== null && dead === null) count(key);
     for (const { localAddress, remoteAddress } of context.opening()) count(pathKey(localAddress, remoteAddress));
     const missing = wanted.filter(([key, each]) => (counts.get(key) ?? 0) < each.count);
     if (missing.length === 0 && alive.length > 0) return false;

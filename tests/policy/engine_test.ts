@@ -360,6 +360,24 @@ describe("selfHealing", () => {
     assertEquals(world.take(), []);
   });
 
+  it("waits for the event that says whether an end was on purpose", async () => {
+    for (const asked of [true, false, null]) {
+      const world = new World();
+      world.known = new Set([1, 2]);
+      const { id, local, remote } = world.add(2);
+      world.use(selfHealing());
+      await world.pass(2000);
+      world.vanish(2);
+      await world.pass(700);
+      assertEquals(world.take(), []);
+      if (asked) world.engine.asked(2);
+      const error = asked ? {} : { error: { errno: 104, code: "ECONNRESET" } };
+      if (asked !== null) await world.tell({ type: "subflowClosed", id, local, remote, localId: 2, remoteId: 2, ...error });
+      await world.pass(2000);
+      assertEquals(world.take(), asked ? [] : ["open 2"], `asked ${asked}`);
+    }
+  });
+
   it("follows links and addresses, and tells the peer", async () => {
     const world = new World();
     world.known = new Set([1, 2]);

@@ -160,10 +160,15 @@ export class World {
   lose(id: number, code: string | undefined): void {
     const row = this.rows.find((each) => each.id === id);
     if (row === undefined) return;
-    this.rows = this.rows.filter((each) => each !== row);
+    this.vanish(id);
     const { local, remote, localId, remoteId } = row;
     const error = code === undefined ? {} : { error: { errno: 104, code } };
     this.#events.push({ type: "subflowClosed", id, local, remote, localId, remoteId, ...error });
+  }
+
+  /** A subflow is gone, and nobody has told yet. */
+  vanish(id: number): void {
+    this.rows = this.rows.filter((row) => row.id !== id);
   }
 
   /** Counters of a subflow. */
