@@ -47,7 +47,7 @@ export interface Command {
   summary: string;
   /** What follows its name. */
   usage: string;
-  /** More about it. Lines are broken where they stand. */
+  /** More about it; an empty line parts paragraphs. */
   about?: string;
   options: readonly Option[];
   /** How few and how many operands it takes. */

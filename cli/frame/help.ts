@@ -6,7 +6,7 @@
 import { left, type Look, paint } from "./output.ts";
 import type { Command, Option } from "./command.ts";
 
-/** How long a line of examples may be. */
+/** How long a line may be. */
 const WIDTH = 110;
 
 const HELP_OPTION: Option = { name: "help", short: "h", summary: "print this" };
@@ -15,6 +15,19 @@ const HELP_OPTION: Option = { name: "help", short: "h", summary: "print this" };
 export function optionText({ name, short, value, negatable }: Option): string {
   const letter = short === undefined ? "" : `-${short}, `;
   return `${letter}--${negatable ? "[no-]" : ""}${name}${value === undefined ? "" : ` ${value}`}`;
+}
+
+/** Breaks a text into lines; where it is broken already does not matter, but for empty lines. */
+function wrapped(text: string): string[] {
+  return text.split(/\n{2,}/).flatMap((paragraph, index) => {
+    const lines: string[] = [];
+    for (const word of paragraph.split(/\s+/)) {
+      const last = lines.at(-1);
+      if (last === undefined || last.length + word.length >= WIDTH) lines.push(word);
+      else lines[lines.length - 1] = `${last} ${word}`;
+    }
+    return index === 0 ? lines : ["", ...lines];
+  });
 }
 
 /** The list of commands. */
@@ -61,7 +74,7 @@ export function commandHelp(look: Look, command: Command): string {
     `mptcp ${name}: ${summary}`,
     "",
     `${head("Usage:")} mptcp ${name} ${usage}`.trimEnd(),
-    ...(about === undefined ? [] : ["", about]),
+    ...(about === undefined ? [] : ["", ...wrapped(about)]),
     "",
     head("Options:"),
     ...lines,
