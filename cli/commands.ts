@@ -13,6 +13,7 @@ import { dash } from "./commands/dash.ts";
 import { demo } from "./commands/demo.ts";
 import { endpoint } from "./commands/endpoint.ts";
 import { forward } from "./commands/forward.ts";
+import { ftp } from "./commands/ftp.ts";
 import { get } from "./commands/get.ts";
 import { limits } from "./commands/limits.ts";
 import { monitor } from "./commands/monitor.ts";
@@ -36,6 +37,7 @@ export const COMMANDS: readonly Command[] = [
   proxy,
   cat,
   get,
+  ftp,
   serve,
   bench,
   demo,

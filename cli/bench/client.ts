@@ -6,9 +6,10 @@
 import type { Conn } from "../../net/conn.ts";
 import { connect } from "../../net/connect.ts";
 import { Failure } from "../frame/failure.ts";
+import { pathName } from "../watch/path_name.ts";
 import { PathLog, type PathShare } from "./path_log.ts";
 import { Spread, type SpreadSummary } from "./spread.ts";
-import { type Ask, Guard, line, LineReader, type Mode, pathName, type Received } from "./wire.ts";
+import { type Ask, Guard, line, LineReader, type Mode, type Received } from "./wire.ts";
 
 /** What is spoken. */
 export type Protocol = "mptcp" | "tcp";

@@ -4,11 +4,6 @@
  * @module
  */
 import type { Conn } from "../../net/conn.ts";
-import type { Subflow } from "../../paths/connection.ts";
-import { addrText } from "../frame/texts.ts";
-
-/** Where the server listens unless told. */
-export const BENCH_PORT = 5202;
 
 /** What a connection is for. */
 export const MODES = ["upload", "download", "latency", "connections"] as const;
@@ -130,10 +125,3 @@ export class Guard implements Disposable {
     clearInterval(this.#timer);
   }
 }
-
-/** A path's name: both its addresses. */
-export function pathName({ local, remote }: Pick<Subflow, "local" | "remote">): string {
-  return `${hostOf(local)} to ${hostOf(remote)}`;
-}
-
-const hostOf = (addr: Subflow["local"]) => addrText({ ...addr, port: 0 }).replace(/:0$/, "");

@@ -11,7 +11,6 @@ import { type Command, type Context, JSON_OPTION, UsageError } from "../frame/co
 import { EXIT, Failure } from "../frame/failure.ts";
 import { bytesText, rateText, tableLines } from "../frame/output.ts";
 
-/** As in `bench/wire.ts`, which the help can do without. */
 const PORT = 5202;
 const TESTS = ["upload", "download", "latency", "connections"] as const;
 const PROTOCOLS = ["both", "mptcp", "tcp"] as const;
