@@ -23,7 +23,7 @@ import {
   TCP_IS_MPTCP,
   TCP_STATES,
 } from "../kernel/constants.ts";
-import { EOPNOTSUPP } from "../kernel/errno.ts";
+import { ENOTCONN, EOPNOTSUPP } from "../kernel/errno.ts";
 import { check } from "../kernel/error.ts";
 import {
   decodeFullInfoHead,
@@ -204,7 +204,11 @@ export function subflows(fd: number): Subflow[] {
   if (rows !== null) return rows.map(toSubflow);
   const info = tcpInfo(fd);
   if (info.state === TCP_CLOSE) return [];
-  return [toSubflow({ id: 0, local: localAddress(fd), remote: peerAddress(fd), tcpInfo: info })];
+  // After a fallback the connection may have ended before its one TCP socket has.
+  const length = libc().getpeername(fd, nameBuffer);
+  if (length === -ENOTCONN) return [];
+  const remote = addressOf(check(length, "getpeername"));
+  return [toSubflow({ id: 0, local: localAddress(fd), remote, tcpInfo: info })];
 }
 
 /**

@@ -109,6 +109,16 @@ describe("a listener", () => {
     assertEquals([error.code, error.errno, error.port], ["EADDRINUSE", -98, first.addr.port]);
   });
 
+  it("has clients that fell back, which see no subflow when all has ended", async () => {
+    using listener = listen({ hostname: "127.0.0.1", port: 0, mptcp: "off" });
+    using client = await connect({ port: listener.addr.port });
+    assertEquals(client.subflows().length, 1);
+    (await listener.accept()).close();
+    assertEquals(await client.read(new Uint8Array(1)), null);
+    await client.closeWrite();
+    assertEquals(client.subflows(), []);
+  });
+
   it("is plain TCP when that is asked for, and says nothing of a fallback", async () => {
     using listener = listen({ hostname: "127.0.0.1", port: 0, mptcp: "off" });
     assertEquals(listener.mptcp, false);
