@@ -82,6 +82,9 @@ async function server({ operands, options, output, signal, hurry }: Context): Pr
   else signal.addEventListener("abort", end, { once: true });
   hurry.addEventListener("abort", end, { once: true });
   const child = peer ? iperf3Server(hostname) : null;
+  child?.once("close", () => {
+    if (!signal.aborted) output.say("iperf3 has ended; is its port in use?");
+  });
   try {
     await work.run();
   } finally {

@@ -90,7 +90,7 @@ async function show({ options, output, signal, hurry }: Context, hostname: strin
   output.say("Ctrl-C ends it");
   const logged = (async () => {
     for await (const event of events.iterable) feed.event(shownEvent(event, Date.now()));
-  })();
+  })().catch((error) => output.say(`No further events: ${(error as Error).message}`));
   try {
     do feed.snapshot({ ...meter.add(performance.now(), read()), at: Date.now() }); while (await slept(interval, signal));
   } finally {

@@ -48,8 +48,7 @@ line at the right.`,
     const { options, output } = context;
     const { readable } = await import("../watch/readable.ts");
     readable(output);
-    // As on any terminal that cannot be written over.
-    const screen = process.stdout.isTTY === true && output.live && !options.flag("json");
+    const screen = process.stdout.isTTY === true && process.env["TERM"] !== "dumb" && !options.flag("json");
     return screen ? await live(context) : await plain(context);
   },
 };

@@ -29,6 +29,7 @@ export class Terminal implements Disposable {
   readonly #leave = () => this.#give();
   readonly #again = () => this.#return();
   #mine = false;
+  #over = false;
 
   constructor(owner: TerminalOwner) {
     this.#owner = owner;
@@ -56,9 +57,12 @@ export class Terminal implements Disposable {
   suspend(): void {
     this.#give();
     process.kill(process.pid, "SIGTSTP");
+    // Where nobody could continue it the kernel does not stop it.
+    setTimeout(this.#again, 100);
   }
 
   [Symbol.dispose](): void {
+    this.#over = true;
     process.off("exit", this.#leave);
     process.off("SIGWINCH", this.#stale);
     process.off("SIGCONT", this.#again);
@@ -89,6 +93,7 @@ export class Terminal implements Disposable {
   }
 
   #return(): void {
+    if (this.#over || this.#mine) return;
     this.#take();
     this.#owner.stale();
   }

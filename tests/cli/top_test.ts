@@ -199,6 +199,20 @@ describe("top: beside real traffic", { skip: labNeeds("tc", "python3") }, () => 
       assertEquals(await terminal.ended(), { code: 0, echo: true });
       assert(terminal.text.trimEnd().endsWith("\x1b[?25h\x1b[?1049l"), JSON.stringify(terminal.text.slice(-100)));
     }
+    {
+      // Out of a shell, to which Ctrl-Z goes back.
+      await using shell = new PseudoTerminal(start, ["bash", "--norc", "-i"], 110, 20);
+      shell.type(`${mptcp("top", "-i", "0.2").join(" ")}\n`);
+      await shell.until(({ frame }) => frame.includes("mptcp top"));
+      shell.type("\x1a");
+      await shell.until(({ text }) => /\[\?1049l[^]*Stopped/.test(text));
+      shell.type("fg\n");
+      await shell.until(({ text }) => /Stopped[^]*\[\?1049h[^]*mptcp top/.test(text));
+      shell.type("q");
+      await shell.until(({ text }) => text.lastIndexOf("[?1049l") > text.lastIndexOf("[?1049h"));
+      shell.type("exit 7\n");
+      assertEquals((await shell.ended()).code, 7);
+    }
     const ends = [
       [(terminal: PseudoTerminal) => terminal.type("\x03"), 130],
       [(terminal: PseudoTerminal) => terminal.signal(2), 130],
