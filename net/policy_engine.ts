@@ -115,22 +115,20 @@ export class PolicyEngine {
     if (use.isOver) return;
     const { policy } = use;
     const attachment = this.#make(policy, use);
-    const { control } = this.#owner;
-    this.#token = control.token;
-    const error = this.obstacle(policy);
-    if (error !== null) return this.#tell(attachment, "attach", "it began", "failed", { error });
+    const { control, side } = this.#owner;
+    const why = side === "client" ? "the connection was made" : "the connection was accepted";
+    let error: unknown;
     try {
-      this.#start();
-    } catch (error) {
-      return this.#tell(attachment, "attach", "it began", "failed", { error });
+      this.#token = control.token;
+      error = this.obstacle(policy) ?? undefined;
+      if (error === undefined) this.#start();
+    } catch (thrown) {
+      error = thrown; // a connection that has just ended
     }
+    if (error !== undefined) return this.#tell(attachment, "attach", why, "failed", { error });
     this.#attachments.push(attachment);
     use.attached(attachment.detach);
-    this.#tell(
-      attachment,
-      "attach",
-      this.#owner.side === "client" ? "the connection was made" : "the connection was accepted",
-    );
+    this.#tell(attachment, "attach", why);
     const returned = this.#call(attachment, () => policy.attach?.(attachment.context));
     if (returned) attachment.hooks.push(returned);
     this.#watchHostIfWanted();
