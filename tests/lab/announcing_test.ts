@@ -1,7 +1,7 @@
-import { describe, it } from "node:test";
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { Announcement, PathEvent } from "../../mod.ts";
 import { addressOf, labNeeds } from "../lab.ts";
+import { describe, it } from "../suite.ts";
 import { assertFails } from "./assert_fails.ts";
 import { endpoint } from "./endpoint_host.ts";
 import { compareSubflows, echo, type End, type Ends, openEnds, subflowsOf } from "./ends.ts";

@@ -1,7 +1,7 @@
-import { describe, it } from "node:test";
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
 import { type Behaviour, Peer, type PeerOptions } from "../peers/peer.ts";
+import { describe, it } from "../suite.ts";
 import { assertFails } from "./assert_fails.ts";
 import { Agent } from "./remote.ts";
 

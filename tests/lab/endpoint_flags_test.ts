@@ -1,7 +1,7 @@
-import { describe, it } from "node:test";
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { PathManager } from "../../mod.ts";
 import { labNeeds } from "../lab.ts";
+import { describe, it } from "../suite.ts";
 import { assertFails } from "./assert_fails.ts";
 import { compareWithIp, endpoint, type Flag, FLAGS, openHost } from "./endpoint_host.ts";
 import { call } from "./path_calls.ts";

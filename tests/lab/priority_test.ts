@@ -1,6 +1,6 @@
-import { describe, it } from "node:test";
 import { assertEquals, assertGreater } from "@std/assert";
 import { addressOf, labNeeds } from "../lab.ts";
+import { describe, it } from "../suite.ts";
 import { assertFails } from "./assert_fails.ts";
 import { compareSubflows, echo, type End, type Ends, mirrored, openEnds, type Place, subflowsOf } from "./ends.ts";
 import { assertCounted, nstat } from "./nstat.ts";
