@@ -411,12 +411,11 @@ export abstract class PathControl {
    * Attaches a policy, which manages the connection's paths until it is stopped or the connection ends: see `./policy`. Several
    * policies go together: what one may not open, no other does.
    *
-   * It can do nothing for a connection that is plain TCP: that is no error, as it happens without the program's doing; the
-   * first of `decisions()` says so, and they end.
+   * Where it can do nothing, as the connection is plain TCP, or under the kernel's path manager while the policy would have to
+   * manage it, the first of `decisions()` says so, and they end: whether that is so is seldom the program's doing.
    *
    * @throws {TypeError} When it is no policy.
-   * @throws {MptcpError} `EBADF` when the connection is closed, `EOPNOTSUPP` when the kernel's path manager manages it and the
-   * policy would have to.
+   * @throws {MptcpError} `EBADF` when the connection is closed.
    *
    * @example All paths there are, kept alive
    * ```ts ignore
@@ -432,8 +431,6 @@ export abstract class PathControl {
   use(policy: Policy): PolicyHandle {
     checkPolicy(policy);
     this.#open("use a policy");
-    const obstacle = this.#engine().obstacle(policy);
-    if (obstacle !== null && this.isMultipath()) throw obstacle;
     const use = new PolicyUse(policy);
     attachPolicy(this, use);
     use.noMore();

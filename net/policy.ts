@@ -75,7 +75,6 @@ export interface PolicyHooks {
  *
  * const observer = definePolicy({
  *   name: "observer",
- *   manages: false,
  *   subflowOpened: ({ local, remote }) => console.log(local.hostname, "→", remote.hostname),
  * });
  * using listener = listen({ port: 0 });
@@ -87,9 +86,10 @@ export interface Policy extends PolicyHooks {
   /** Under which name its decisions are told. */
   name: string;
   /**
-   * Whether it opens paths or changes priorities, for which the connection must be under the userspace path manager.
+   * Whether it is of no use where it cannot open paths or change priorities: then it is not attached to a connection that is
+   * under the kernel's path manager. Else those of its actions fail there, by a decision each.
    *
-   * @default {true}
+   * @default {false} but for the ready-made policies
    */
   manages?: boolean;
   /** It is attached to a connection. Hooks that it returns are called besides the policy's own. */

@@ -96,14 +96,14 @@ export class PolicyEngine {
   }
 
   /** Why a policy cannot do anything for this connection; `null` when it can. */
-  obstacle(policy: Policy): MptcpError | null {
+  #obstacle(policy: Policy): MptcpError | null {
     const { control } = this.#owner;
     const cannot = (why: string, hint: string | undefined) =>
       new MptcpError("EOPNOTSUPP", `Cannot use policy "${policy.name}": ${why}`, { syscall: "use a policy", hint });
     if (!control.isMultipath()) {
       return cannot("the connection is plain TCP and can have only one path", control.fallback()?.message);
     }
-    if (policy.manages === false || control.pathManager !== "kernel") return null;
+    if (!policy.manages || control.pathManager !== "kernel") return null;
     return cannot(
       "the kernel's path manager manages this connection",
       'connect or listen with paths: "userspace" (or under net.mptcp.path_manager=userspace)',
@@ -120,7 +120,7 @@ export class PolicyEngine {
     let error: unknown;
     try {
       this.#token = control.token;
-      error = this.obstacle(policy) ?? undefined;
+      error = this.#obstacle(policy) ?? undefined;
       if (error === undefined) this.#start();
     } catch (thrown) {
       error = thrown; // a connection that has just ended

@@ -46,6 +46,7 @@ export function backup(options: BackupOptions): Policy {
   const isPreferred = (where: Where) => typeof prefer === "function" ? prefer(where) : isNamed(names, where);
   return {
     name: "backup",
+    manages: true,
     attach(context) {
       if (context.side === "server") return advertise(context);
       const keeper = new Keeper(context, remotes, isPreferred);

@@ -43,6 +43,7 @@ export function fullMesh(options: FullMeshOptions = {}): Policy {
   checkInteger("most", most, 1, 255);
   return {
     name: "fullMesh",
+    manages: true,
     attach(context) {
       if (context.side === "server") return advertise(context);
       const mesh = new Mesh(context, remotes, most);

@@ -53,6 +53,7 @@ export function interfaces(options: InterfacesOptions): Policy {
   };
   return {
     name: "interfaces",
+    manages: true,
     mayOpen: verdict,
     attach(context) {
       const review = () => closeOthers(context, verdict);

@@ -13,7 +13,7 @@
  *   const policy = conn.use(nSubflows(2));
  *   for await (const { action, outcome, reason } of policy.decisions()) console.log(action, outcome, reason);
  * } else {
- *   conn.use(definePolicy({ name: "observer", manages: false, subflowOpened: console.log }));
+ *   conn.use(definePolicy({ name: "observer", subflowOpened: console.log }));
  * }
  * ```
  *

@@ -38,6 +38,7 @@ export function nSubflows(n: number, options: NSubflowsOptions = {}): Policy {
   const { timeout = 5000 } = options;
   return {
     name: `nSubflows(${n})`,
+    manages: true,
     attach(context) {
       if (context.side === "server") return advertise(context);
       const retries = new Retries();

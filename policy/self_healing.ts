@@ -80,6 +80,7 @@ export function selfHealing(options: SelfHealingOptions = {}): Policy {
   checkAmount("longestPause", longestPause);
   return {
     name: "selfHealing",
+    manages: true,
     attach: (context) => new Healer(context, remotes, deadAfter, longestPause).hooks(),
   };
 }

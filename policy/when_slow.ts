@@ -123,6 +123,7 @@ export function whenSlow(options: WhenSlowOptions): Policy {
   const limits: Limits = { ...(rttMs !== undefined && { rttMs }), ...(rateBelow !== undefined && { rateBelow }) };
   return {
     name: "whenSlow",
+    manages: true,
     interval: LOOK,
     attach(context) {
       if (context.side === "server") context.note("clients open the paths: on a server it does nothing");

@@ -98,7 +98,7 @@ describe("the engine", () => {
     }
     const world = new World();
     world.pathManager = "kernel";
-    const { decisions } = world.use(definePolicy({ name: "observer", manages: false }));
+    const { decisions } = world.use(definePolicy({ name: "observer" }));
     await world.settle();
     assertEquals(decisions[0]!.outcome, "done");
   });
