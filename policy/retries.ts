@@ -44,8 +44,7 @@ export class Retries {
   /** A try begins, or has failed. */
   tried(key: string, now: number): void {
     const { since } = this.#failing.get(key) ?? { since: now };
-    const pause = Math.min(this.#longest, Math.max(this.#shortest, (now - since) * this.#fraction));
-    this.#failing.set(key, { since, next: now + pause });
+    this.#failing.set(key, { since, next: now + this.#pause({ since }, now) });
   }
 
   /** It works again. */
@@ -58,8 +57,18 @@ export class Retries {
     this.#failing.clear();
   }
 
-  /** How long until the next try that is not due yet, ms; `Infinity` where there is none. */
+  /**
+   * How long until the next try, ms; `Infinity` where nothing fails. What is overdue, as it could not be tried, is to be
+   * looked at again after its pause.
+   */
   wait(now: number): number {
-    return Math.min(Infinity, ...[...this.#failing.values()].map(({ next }) => next - now).filter((wait) => wait > 0));
+    return Math.min(
+      Infinity,
+      ...[...this.#failing.values()].map((each) => each.next > now ? each.next - now : this.#pause(each, now)),
+    );
+  }
+
+  #pause({ since }: Pick<Failing, "since">, now: number): number {
+    return Math.min(this.#longest, Math.max(this.#shortest, (now - since) * this.#fraction));
   }
 }

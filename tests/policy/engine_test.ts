@@ -486,4 +486,21 @@ describe("retries by a clock whose timers are early", () => {
       assertEquals(count > 8 && count < 40, true, `${count} tries`);
     }
   });
+
+  it("also where a path could not be looked up for a moment", async () => {
+    for (const policy of [backup({ prefer: "eth1" }), nSubflows(2)]) {
+      const world = new World();
+      world.known = new Set([1, 2]);
+      world.works = () => false;
+      world.use(policy);
+      await world.pass(1000);
+      world.known.clear(); // and no notification
+      await world.pass(2000);
+      world.known = new Set([1, 2]);
+      world.take();
+      await world.pass(3000);
+      const count = world.take().length;
+      assertEquals(count > 0, true, `${count} tries`);
+    }
+  });
 });
