@@ -5,7 +5,7 @@
  */
 
 /** How long nothing came over a path while others went on, for it to be asked, ms. */
-const QUIET = 300;
+const QUIET = 200;
 /** What "went on" is, ms. */
 const FRESH = 150;
 /** A path that brought less than that between two looks is not missed, bytes. */

@@ -37,7 +37,7 @@ const LOOK_IDLE = 300;
 /** A try is given up after so many ms, or four round trips: the next one finds a path that came back meanwhile. */
 const TRY = 400;
 /** How long a path that is asked whether it is alive has for its answer, ms, or four round trips. */
-const ANSWER = 250;
+const ANSWER = 200;
 /** For how long a peer that was told to forget an address may still close what came after, ms. */
 const FAREWELL = 2000;
 /** How long the event of a subflow's end, which says whether that was on purpose, may take after the subflow is gone, ms. */

@@ -40,6 +40,8 @@ export interface Outcome {
   /** When a path was cut and healed. */
   cut: number | null;
   healed: number | null;
+  /** Bytes that each path had carried by its subflows' own counters, just before the cut. */
+  before: Record<number, number>;
   /** Times of 20 ms or more in which nothing arrived. */
   pauses: { at: number; ms: number }[];
   /** Whether what arrived is what was sent. */
@@ -128,12 +130,15 @@ export async function run(plan: Plan): Promise<Outcome> {
     clearInterval(timer);
     return { sha256, samples };
   }, plan.bytes);
-  const times: Pick<Outcome, "cut" | "healed"> = { cut: null, healed: null };
+  const times: Pick<Outcome, "cut" | "healed" | "before"> = { cut: null, healed: null, before: {} };
   const disturb = async () => {
     if (plan.cut === undefined) return;
     const { paths, kind, after, lasts } = plan.cut;
     await sender.run(({ here, until }) => until(() => (here.conn.info()?.bytesAcked ?? 0) > 0));
     await sleep(after);
+    const rows = await sender.run(({ look, here }) => look(here.conn).subflows);
+    // TCP counts the SYN for a byte.
+    for (const { remote, sent } of rows) times.before[Number(remote.split(".")[2])] = Math.max(0, sent - 1);
     times.cut = Date.now();
     for (const path of paths) await set(lab, kind, path, false);
     await sleep(Math.max(0, times.cut + lasts - Date.now()));

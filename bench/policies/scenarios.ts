@@ -85,7 +85,7 @@ function carriedBefore(path: number): Measure {
     name: "carried before it was needed",
     unit: "bytes",
     target: { most: 0 },
-    of: ({ history, cut }) => Math.round(history.track(path).count(cut ?? Infinity)),
+    of: ({ before }) => before[path] ?? null,
   };
 }
 

@@ -96,7 +96,7 @@ describe("what comes over a path", () => {
     for (let now = 0; now <= 1000; now += 100) [a, b].forEach((each) => each.look(now * 500, now));
     for (let now = 1100; now <= 1300; now += 100) {
       assertEquals([a.look(500_000, now), b.look(now * 500, now)], [false, true]);
-      assertEquals([a.isSuspicious([b], now), b.isSuspicious([a], now)], [now >= 1300, false]);
+      assertEquals([a.isSuspicious([b], now), b.isSuspicious([a], now)], [now >= 1200, false]);
     }
     assertEquals(a.isSuspicious([], 1300), false);
     assertEquals(a.isSuspicious([b], 1500), false); // b has stopped too
