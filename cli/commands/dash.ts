@@ -56,6 +56,7 @@ standard output. Who can reach --hostname can read it; there is no password.`,
 };
 
 type ChartFiles = import("../dash/site.ts").ChartFiles;
+type Greeting = import("../dash/feed.ts").Greeting;
 
 async function show({ options, output, signal, hurry }: Context, hostname: string, charts: ChartFiles): Promise<number> {
   const { serve } = await import("../../http/mod.ts");
@@ -68,9 +69,7 @@ async function show({ options, output, signal, hurry }: Context, hostname: strin
   const { read } = await import("../watch/reading.ts");
   const interval = (options.number("interval") ?? 1) * 1000;
   const loopback = hostname === "::1" || hostname.startsWith("127.");
-  const over = new AbortController();
-  const events = watching(() => watch({ signal: over.signal }));
-  const greeting = { host: hostName(), kernel: `Linux ${release()}`, interval, eventless: events.refusal };
+  const greeting: Greeting = { host: hostName(), kernel: `Linux ${release()}`, interval, eventless: null };
   const feed = new Feed(greeting);
   const meter = new Meter(1);
   let server: HttpServer;
@@ -79,19 +78,23 @@ async function show({ options, output, signal, hurry }: Context, hostname: strin
     const port = options.number("port") ?? PORT;
     server = await serve(site(feed, charts, loopback), { hostname, port, mptcp: "off" });
   } catch (error) {
-    over.abort();
     if ((error as { code?: string }).code !== "EADDRINUSE") throw error;
     throw new Failure(`${(error as Error).message}; --port 0 takes a free port`);
   }
-  const url = `http://${addrText(server.addr)}/`;
-  if (options.flag("json")) output.jsonLine({ type: "listening", url, ...server.addr });
-  else output.print(url);
-  if (!loopback) output.say("Everybody who reaches this address can read it");
-  output.say("Ctrl-C ends it");
-  const logged = (async () => {
-    for await (const event of events.iterable) feed.event(shownEvent(event, Date.now()));
-  })().catch((error) => output.say(`No further events: ${(error as Error).message}`));
+  const over = new AbortController();
+  let logged: Promise<void> | null = null;
   try {
+    // Only now: a server that begins may try itself out, which is nobody's concern.
+    const events = watching(() => watch({ signal: over.signal }));
+    greeting.eventless = events.refusal;
+    logged = (async () => {
+      for await (const event of events.iterable) feed.event(shownEvent(event, Date.now()));
+    })().catch((error) => output.say(`No further events: ${(error as Error).message}`));
+    const url = `http://${addrText(server.addr)}/`;
+    if (options.flag("json")) output.jsonLine({ type: "listening", url, ...server.addr });
+    else output.print(url);
+    if (!loopback) output.say("Everybody who reaches this address can read it");
+    output.say("Ctrl-C ends it");
     do feed.snapshot({ ...meter.add(performance.now(), read()), at: Date.now() }); while (await slept(interval, signal));
   } finally {
     over.abort();

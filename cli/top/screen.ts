@@ -135,7 +135,7 @@ function connectionRows(look: Look, columns: Columns, connection: ConnectionView
     0,
   );
   const retransmits = subflows.reduce((sum, subflow) => sum + subflow.retransmits, 0);
-  const text = [token, local, arrow, remote, ...notes].join(" ");
+  const text = [token, ...notes, local, arrow, remote].join(" ");
   const rows = [row(look, columns, { text, rtt: null, retransmits, ...connection, top, ink: "bold" })];
   subflows.forEach((subflow, index) => {
     const last = index === subflows.length - 1;
@@ -149,7 +149,7 @@ function connectionRows(look: Look, columns: Columns, connection: ConnectionView
 /** A subflow by its interface and addresses. */
 function subflowText({ interface: device, local, remote, backup, state }: SubflowView, arrow: string): string {
   const notes = [backup ? "backup" : "", state === "ESTABLISHED" ? "" : state].filter((note) => note !== "");
-  return [device, local, arrow, remote, ...notes].filter((word) => word !== "").join(" ");
+  return [device, ...notes, local, arrow, remote].filter((word) => word !== "").join(" ");
 }
 
 interface Row {

@@ -15,6 +15,7 @@ import { askOf } from "../../cli/bench/wire.ts";
 import { svg } from "../../cli/demo/svg.ts";
 import type { Child } from "../child.ts";
 import { addressOf, type Host, Lab } from "../lab.ts";
+import { until } from "../lab/until.ts";
 import { labNeeds } from "../needs.ts";
 import { describe, it } from "../suite.ts";
 import { mptcp, ran } from "./command_line.ts";
@@ -237,17 +238,17 @@ describe("bench: over two paths", { skip: labNeeds("tc") }, () => {
     await using server = begin(lab.server, "server", "--json");
     await server.line();
     const to = addressOf("server", 1);
-    const busy = async () => {
-      for (let tries = 0; tries < 400; tries++) {
-        if ((await lab.client.run("ss", ["-OHMn", "state", "established"])).includes(":5202")) return;
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
-      throw new Error("No connection");
-    };
+    const busy = () =>
+      until(async () => {
+        const { tcp } = await lab.client.ss();
+        const moved = tcp.filter(({ remote, state }) => remote.includes(":5202") && state === "ESTAB");
+        return moved.some(({ info }) =>
+          Math.max(Number(info["bytes_acked"] ?? 0), Number(info["bytes_received"] ?? 0)) > 100_000
+        );
+      }, 10_000);
     for (const test of ["upload", "download"]) {
       await using client = begin(lab.client, "client", to, "-t", "60", "--test", test, "--json");
       await busy();
-      await new Promise((resolve) => setTimeout(resolve, 300));
       process.kill(client.pid, "SIGINT");
       const { code, stdout, stderr } = await client.ended;
       assertEquals([code, stderr], [130, ""]);

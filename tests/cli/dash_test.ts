@@ -240,7 +240,8 @@ describe("dash: in a browser", { skip: browserNeeds() }, () => {
       other.close();
     });
     await tell({
-      until: "[...document.querySelectorAll('#events b')].some((each) => each.textContent === 'Connection closed')",
+      until:
+        "/Connection closed.*Connection begins/.test([...document.querySelectorAll('#events b')].map((each) => each.textContent).join())",
     });
     const grounds = new Set<string>();
     for (const [width, height] of [[1280, 860], [360, 740]] as const) {
@@ -257,7 +258,9 @@ describe("dash: in a browser", { skip: browserNeeds() }, () => {
         // Each path's colour is on each chart.
         assertEquals(card.charts.map(({ paths }) => paths), [[true, true], [true, true]], what);
         for (const { height } of card.charts) assertGreater(height, 100);
-        for (const event of ["Connection begins", "Connection closed"]) assert(seen.events.includes(event), event);
+        for (const event of ["Connection begins", "Connection closed"]) {
+          assert(seen.events.includes(event), `${event}: ${seen.events}`);
+        }
         grounds.add(seen.ground);
       }
     }
