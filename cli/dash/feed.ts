@@ -4,7 +4,6 @@
  * @module
  */
 import { jsonOf } from "../frame/output.ts";
-import { sorted } from "../watch/order.ts";
 import type { ConnectionView, View } from "../watch/meter.ts";
 
 /** So many connections are told of at most, those with most traffic; and of so many intervals and events. */
@@ -62,6 +61,8 @@ export class Feed {
   readonly #snapshots = new Recent(MOST.snapshots);
   readonly #events = new Recent(MOST.events);
   readonly #readers = new Set<Reader>();
+  /** The connections that were told of last. */
+  #shown: ReadonlySet<string> = new Set();
   #closed = false;
 
   constructor(greeting: Greeting) {
@@ -75,7 +76,7 @@ export class Feed {
 
   /** Tells everybody what is now. A reader that is slow misses it, and gets the next. */
   snapshot(view: View): void {
-    const text = jsonOf(reduced(view));
+    const text = jsonOf(this.#reduced(view));
     this.#snapshots.push(text);
     for (const reader of this.#readers) {
       if ((reader.controller.desiredSize ?? 0) <= 0) continue;
@@ -115,20 +116,23 @@ export class Feed {
     for (const { controller } of this.#readers) controller.close();
     this.#readers.clear();
   }
-}
 
-/** Without what the page can do without. */
-function reduced({ at, sending, receiving, connections }: View): unknown {
-  const shown = sorted(connections, "rate").slice(0, MOST.connections);
-  return {
-    at,
-    sending,
-    receiving,
-    connections: connections.length,
-    subflows: connections.reduce((sum, { subflows }) => sum + subflows.length, 0),
-    shown: shown.map(({ history: _past, subflows, ...rest }: ConnectionView) => ({
-      ...rest,
-      subflows: subflows.map(({ history: _, ...each }) => each),
-    })),
-  };
+  /** Without what the page can do without. */
+  #reduced({ at, sending, receiving, connections }: View): unknown {
+    // One that is on the page stays there until another has twice its traffic: a chart needs time.
+    const rank = ({ key, sending, receiving }: ConnectionView) => (sending + receiving + 1) * (this.#shown.has(key) ? 2 : 1);
+    const shown = [...connections].sort((a, b) => rank(b) - rank(a)).slice(0, MOST.connections);
+    this.#shown = new Set(shown.map(({ key }) => key));
+    return {
+      at,
+      sending,
+      receiving,
+      connections: connections.length,
+      subflows: connections.reduce((sum, { subflows }) => sum + subflows.length, 0),
+      shown: shown.map(({ history: _past, subflows, ...rest }) => ({
+        ...rest,
+        subflows: subflows.map(({ history: _, ...each }) => each),
+      })),
+    };
+  }
 }

@@ -15,8 +15,14 @@ type Rank = (view: ConnectionView) => number;
 const most = (view: ConnectionView, of: (subflow: ConnectionView["subflows"][number]) => number) =>
   Math.max(0, ...view.subflows.map(of));
 
+/** Over so many intervals, lest those that are nearly level change places all the time. */
+const LATELY = 4;
+
 const RANKS: Readonly<Record<Exclude<Order, "remote">, Rank>> = {
-  rate: ({ sending, receiving }) => sending + receiving,
+  rate: ({ history }) => {
+    const lately = history.slice(-LATELY);
+    return lately.reduce((sum, rate) => sum + rate, 0) / Math.max(1, lately.length);
+  },
   rtt: (view) => most(view, ({ rtt }) => rtt ?? 0),
   retransmits: ({ subflows }) => subflows.reduce((sum, { retransmits }) => sum + retransmits, 0),
   subflows: ({ subflows }) => subflows.length,

@@ -79,9 +79,14 @@ describe("dash: the feed", () => {
       subflows: [],
     }));
     feed.snapshot(view(1, many));
+    // Those that are shown stay until they are clearly overtaken.
+    feed.snapshot(view(2, many.map((each, number) => ({ ...each, sending: number === 0 ? 1000 : 100 - number % 50 }))));
     const { views } = JSON.parse(
       new TextDecoder().decode((await feed.join()!.getReader().read()).value).split("data: ")[1]!,
     );
+    const [first, second] = views.map(({ shown }: { shown: { key: string }[] }) => new Set(shown.map(({ key }) => key)));
+    assertEquals(second.has("0"), true);
+    assertEquals([...second].filter((key) => first.has(key)).length, MOST.connections - 1);
     assertEquals([views[0].connections, views[0].shown.length, views[0].shown[0].key], [100, MOST.connections, "99"]);
   });
 });
