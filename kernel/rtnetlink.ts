@@ -60,6 +60,8 @@ export const IFF_LOOPBACK = 0x8;
 export const IFF_RUNNING = 0x40;
 /** … the driver sees a carrier */
 export const IFF_LOWER_UP = 0x10000;
+/** … the driver waits for something, as for a Wi-Fi network's consent */
+export const IFF_DORMANT = 0x20000;
 
 /** The state of a link, RFC 2863. Interfaces without a carrier, such as `lo`, are `"unknown"` while they work. */
 export type OperState = "unknown" | "notpresent" | "down" | "lowerlayerdown" | "testing" | "dormant" | "up";

@@ -10,7 +10,16 @@ import { ipVersion } from "../kernel/ip.ts";
 import type { Endpoint, Limits } from "../kernel/mptcp_pm.ts";
 import { NETLINK_ROUTE, NETLINK_SOCK_DIAG, type NetlinkMessage } from "../kernel/netlink.ts";
 import { decodeRoute, encodeGetRoute, type Route, type RouteQuery } from "../kernel/route.ts";
-import { type AddressMessage, decodeRouteMessage, encodeDumpAddresses, encodeDumpLinks } from "../kernel/rtnetlink.ts";
+import {
+  type AddressMessage,
+  decodeRouteMessage,
+  encodeDumpAddresses,
+  encodeDumpLinks,
+  IFF_DORMANT,
+  IFF_LOWER_UP,
+  IFF_UP,
+  type LinkMessage,
+} from "../kernel/rtnetlink.ts";
 import { NetlinkSocket } from "./netlink_socket.ts";
 import { PathManager } from "./path_manager.ts";
 import { readText } from "./proc.ts";
@@ -89,7 +98,9 @@ export class RouteTable implements Disposable {
     const dump = (request: Uint8Array) => this.#socket.request(request, "list interfaces").messages.map(decodeRouteMessage);
     const addresses = dump(encodeDumpAddresses()).filter((each) => each?.type === "address").filter(isUsable);
     const everywhere = rpFilterOf("all");
-    return dump(encodeDumpLinks()).filter((each) => each?.type === "link").map(({ index, name, running, loopback }) => {
+    return dump(encodeDumpLinks()).filter((each) => each?.type === "link").map((link) => {
+      const { index, name, loopback } = link;
+      const running = canCarry(link);
       const own = rpFilterOf(name);
       return {
         index,
@@ -114,6 +125,11 @@ export class RouteTable implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** A link that has just come up works at once; the kernel calls it running only when it gets round to it, up to a second later. */
+function canCarry({ running, flags }: LinkMessage): boolean {
+  return running || (flags & (IFF_UP | IFF_LOWER_UP | IFF_DORMANT)) === (IFF_UP | IFF_LOWER_UP);
 }
 
 function isUsable({ scope, tentative, duplicate }: AddressMessage): boolean {

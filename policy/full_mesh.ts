@@ -5,7 +5,7 @@
  */
 import { checkInteger } from "../kernel/argument_checks.ts";
 import type { Policy, PolicyContext } from "../net/policy.ts";
-import { pathKey } from "../paths/path_candidates.ts";
+import { type PathCandidate, pathKey } from "../paths/path_candidates.ts";
 import { advertise } from "./advertise.ts";
 import { checkRemotes, type RemoteOptions } from "./options.ts";
 
@@ -56,6 +56,12 @@ export function fullMesh(options: FullMeshOptions = {}): Policy {
   };
 }
 
+/**
+ * How long each try of a path may take, ms: a link that has just come up may lose the first SYN, and the kernel sends the next
+ * one only after a second.
+ */
+const TRIES = [400, 1000, 10_000];
+
 class Mesh {
   readonly #context: PolicyContext;
   readonly #remotes: readonly string[];
@@ -79,9 +85,20 @@ class Mesh {
       if (this.#tried.has(key)) continue;
       if (!context.has(candidate)) {
         if (context.subflows().length + context.opening().length >= this.#most) return;
-        context.open(candidate, `full mesh, as ${why}`);
+        this.#open(candidate, `full mesh, as ${why}`);
       }
       this.#tried.add(key);
+    }
+  }
+
+  async #open(candidate: PathCandidate, reason: string, number = 0): Promise<void> {
+    const context = this.#context;
+    const begun = context.now();
+    const timeout = TRIES[number]!;
+    if (await context.open(candidate, reason, { timeout }) !== null || context.signal.aborted) return;
+    const unanswered = context.now() - begun >= 0.9 * timeout;
+    if (unanswered && number + 1 < TRIES.length && !context.has(candidate)) {
+      await this.#open(candidate, "full mesh, once more with more time", number + 1);
     }
   }
 }

@@ -145,6 +145,18 @@ describe("fullMesh", () => {
   });
 });
 
+describe("fullMesh without an answer", () => {
+  it("tries a path with more and more time, three times", async () => {
+    const world = new World();
+    world.known = new Set([1, 2]);
+    world.works = () => undefined;
+    const { decisions } = world.use(fullMesh());
+    await world.pass(60_000);
+    assertEquals(world.take(), ["open 2", "open 2", "open 2"]);
+    assertEquals(decisions.filter(({ outcome }) => outcome === "failed").length, 3);
+  });
+});
+
 describe("policies together", () => {
   it("heed each other's refusals, told once", async () => {
     const world = new World();
