@@ -26,7 +26,7 @@ import type {
 import { DenoHttp, type DenoHttpApi } from "./deno_http.ts";
 import { Libc } from "./libc.ts";
 import { openFirst } from "./libc_paths.ts";
-import { NetChannel } from "./net_channel.ts";
+import { DenoChannel } from "./deno_channel.ts";
 import { type ConnectRequest, type Handle, handleOf, onHandles, type SocketName, unknownSockets } from "./net_handle.ts";
 import { Reactor, type ReactorHost } from "./reactor.ts";
 import { bindCalls, type CType, SYMBOLS } from "./symbols.ts";
@@ -119,7 +119,7 @@ class DenoLoop implements EventLoop {
       this.#libc.close(fd);
       throw error;
     }
-    return new NetChannel(this.#libc, fd);
+    return new DenoChannel(this.#libc, this.#reactor, fd);
   }
 
   /** Waits until a connection that was begun has succeeded (0) or failed (`-errno`), or until `reactor.cancel(fd)`. */
@@ -263,14 +263,14 @@ const EMPTY = new Uint8Array(0);
 /** A descriptor that the reactor watches for something to read. */
 abstract class Watched {
   protected readonly libc: Libc;
-  readonly #reactor: Reactor;
+  protected readonly reactor: Reactor;
   #fd: number;
   #ref = true;
   #waiting = false;
 
   constructor(libc: Libc, reactor: Reactor, fd: number) {
     this.libc = libc;
-    this.#reactor = reactor;
+    this.reactor = reactor;
     this.#fd = fd;
   }
 
@@ -284,7 +284,7 @@ abstract class Watched {
   protected wait(): void {
     if (this.#waiting || this.#fd < 0) return;
     this.#waiting = true;
-    this.#reactor.wait(this.#fd, EPOLLIN, this.#ref).then(
+    this.reactor.wait(this.#fd, EPOLLIN, this.#ref).then(
       () => {
         this.#waiting = false;
         if (this.#fd >= 0) this.ready();
@@ -300,13 +300,13 @@ abstract class Watched {
     const fd = this.#fd;
     if (fd < 0) return;
     this.#fd = -1;
-    this.#reactor.cancel(fd);
+    this.reactor.cancel(fd);
     this.libc.close(fd);
   }
 
   setRef(ref: boolean): void {
     this.#ref = ref;
-    this.#reactor.setRef(this.#fd, ref);
+    this.reactor.setRef(this.#fd, ref);
   }
 }
 
@@ -348,7 +348,7 @@ class DenoAcceptor extends Watched implements Acceptor {
     for (let count = 0; count < ACCEPT_BATCH && this.fd >= 0; count++) {
       const fd = this.libc.accept(this.fd, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd >= 0) {
-        this.#owner.accepted(new NetChannel(this.libc, fd));
+        this.#owner.accepted(new DenoChannel(this.libc, this.reactor, fd));
         continue;
       }
       if (fd !== -EAGAIN) this.#owner.failed(systemError(fd, "accept"));

@@ -134,6 +134,9 @@ export class NetChannel implements Channel {
     return socket;
   }
 
+  /** The runtime's socket has the descriptor from now on. */
+  protected adopted(_socket: Socket): void {}
+
   #adopt(): Socket {
     if (this.#socket !== null) return this.#socket;
     // `manualStart`: known to both runtimes, though not to the type. Without it the socket would read at once.
@@ -153,6 +156,7 @@ export class NetChannel implements Channel {
     socket.on("error", this.#onError);
     socket.once("close", this.#onClose);
     if (!this.#ref) socket.unref();
+    this.adopted(socket);
     return socket;
   }
 }

@@ -82,6 +82,17 @@ describe("a connection", () => {
     assertEquals(text(await readAll(ends.client)), "answer");
   });
 
+  it("goes on writing, however long it has to wait, when the other side has ended its own", async () => {
+    await using ends = await pair();
+    await ends.server.closeWrite();
+    const { pending, written } = await fill(ends.client); // the end of the other side is here by now
+    const reading = readAll(ends.server);
+    await pending;
+    await ends.client.closeWrite();
+    assertEquals((await reading).length, written + (1 << 20));
+    assertEquals(await ends.client.read(new Uint8Array(1)), null);
+  });
+
   it("sends what was queued before closeWrite", async () => {
     await using ends = await pair();
     const data = pattern(24 << 20);
