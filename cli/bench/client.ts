@@ -20,6 +20,8 @@ export interface BenchOptions {
   port: number;
   /** For each test, ms. */
   time: number;
+  /** How long nothing may move, ms. */
+  patience: number;
   localAddress: string | undefined;
   congestion: string | undefined;
   /** Time to come to an end, with what there is. */
@@ -74,8 +76,6 @@ const MESSAGE = 64;
 /** How many connections are made at once, and how many at most: each leaves its port in TIME_WAIT for a minute. */
 const AT_ONCE = 8;
 const MOST_CONNECTIONS = 10_000;
-/** How long nothing may move, ms. */
-const PATIENCE = 10_000;
 /** How long the server has for its last word when we were interrupted, ms. */
 const LAST_WORD = 1000;
 
@@ -99,29 +99,29 @@ export class BenchClient {
   async run(test: Mode, protocol: Protocol): Promise<Result> {
     if (test === "connections") return await this.#connections(protocol);
     const { conn, reader, multipath } = await this.#open(test, protocol);
-    using guard = new Guard(conn, PATIENCE);
+    using guard = new Guard(conn, this.#options.patience);
     using _over = closing(conn);
     try {
       if (test === "latency") return await this.#latency(protocol, multipath, conn, guard);
       return await this.#throughput(test, protocol, multipath, conn, reader, guard);
     } catch (error) {
-      if (guard.late) throw new Failure(`the server has vanished: nothing moved for ${PATIENCE / 1000} s`);
+      if (guard.late) throw new Failure(`the server has vanished: nothing moved for ${this.#options.patience / 1000} s`);
       throw new Failure(`the server broke off: ${(error as Error).message}`);
     }
   }
 
   async #open(mode: Mode, protocol: Protocol) {
-    const { hostname, port, time, localAddress, congestion } = this.#options;
+    const { hostname, port, time, patience, localAddress, congestion } = this.#options;
     const conn = await connect({
       hostname,
       port,
       mptcp: protocol === "mptcp" ? "require" : "off",
-      timeout: PATIENCE,
+      timeout: patience,
       noDelay: true,
       ...(localAddress === undefined ? {} : { localAddress }),
       ...(congestion === undefined ? {} : { congestion }),
     });
-    using guard = new Guard(conn, PATIENCE);
+    using guard = new Guard(conn, patience);
     try {
       await conn.write(line({ mptcp: "bench", version: 1, mode, ms: Math.round(time) } satisfies Ask));
       const reader = new LineReader(conn);
@@ -130,7 +130,7 @@ export class BenchClient {
       return { conn, reader, multipath: multipath === true && conn.isMultipath() };
     } catch (error) {
       conn.close();
-      const why = guard.late ? `no answer in ${PATIENCE / 1000} s` : (error as Error).message;
+      const why = guard.late ? `no answer in ${patience / 1000} s` : (error as Error).message;
       throw new Failure(`${hostname}:${port} is no mptcp bench server: ${why}`);
     }
   }

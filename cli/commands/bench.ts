@@ -27,6 +27,7 @@ that it was MPTCP. Ctrl-C ends the test under way, and prints what is there.`,
     { name: "time", short: "t", value: "SECONDS", summary: "for each test", range: [0.1, 3600], otherwise: "3" },
     { name: "test", value: "TEST", summary: "only this one; may be given several times", choices: TESTS, many: true },
     { name: "protocol", value: "PROTOCOL", summary: "what to speak", choices: PROTOCOLS, otherwise: "both" },
+    { name: "timeout", value: "SECONDS", summary: "how long nothing may move", range: [0.1, 3600], otherwise: "10" },
     { name: "from", value: "ADDRESS", summary: "the client's address to connect from" },
     { name: "congestion", value: "NAME", summary: "congestion control, such as cubic" },
     { name: "iperf3", summary: "let iperf3 measure, too: under mptcpize, on both ends" },
@@ -47,7 +48,7 @@ that it was MPTCP. Ctrl-C ends the test under way, and prints what is there.`,
 };
 
 async function server({ operands, options, output, signal, hurry }: Context): Promise<number> {
-  for (const name of ["time", "test", "from", "svg"]) {
+  for (const name of ["time", "test", "timeout", "from", "svg"]) {
     if (name === "test" ? options.list(name).length > 0 : options.given(name)) {
       throw new UsageError(`--${name} is the client's`);
     }
@@ -127,6 +128,7 @@ async function client({ operands, options, output, signal }: Context): Promise<n
     hostname,
     port,
     time,
+    patience: (options.number("timeout") ?? 10) * 1000,
     localAddress: options.text("from"),
     congestion: options.text("congestion"),
     signal,

@@ -75,6 +75,10 @@ export function site(feed: Feed, charts: ChartFiles, loopback: boolean): ServeHa
       return refusal(405, "This page can only be read", { allow: "GET, HEAD" });
     }
     const { pathname } = new URL(request.url);
+    // Another site could not read what it gets, but could keep real readers out.
+    if (pathname !== "/" && !["same-origin", "none"].includes(request.headers.get("sec-fetch-site") ?? "none")) {
+      return refusal(403, "This is for its own page");
+    }
     const body = request.method === "GET";
     if (pathname === "/events") {
       const type = { ...HEADERS, "content-type": "text/event-stream" };

@@ -18,7 +18,7 @@ import { addressOf, type Host, Lab } from "../lab.ts";
 import { until } from "../lab/until.ts";
 import { labNeeds } from "../needs.ts";
 import { describe, it } from "../suite.ts";
-import { mptcp, ran } from "./command_line.ts";
+import { mptcp, ran, withoutMptcp } from "./command_line.ts";
 
 describe("bench: arithmetic", () => {
   it("times are told to one per cent, in little memory", () => {
@@ -114,7 +114,7 @@ describe("bench: arithmetic", () => {
 
 describe(
   "bench: wrong arguments, no MPTCP, nobody there",
-  { skip: process.platform !== "linux" && "MPTCP needs Linux" },
+  { skip: withoutMptcp },
   () => {
     it("one clear line, and the right code", async () => {
       const wrong = [[], ["client"], ["client", "h:x"], ["server", "--svg=x"], ["server", "host:1"], [
@@ -173,7 +173,7 @@ interface Report {
 const throughputOf = ({ results }: Report, test: string, protocol: string) =>
   results.find((each) => each.test === test && each.protocol === protocol) as ThroughputResult;
 
-describe("bench: over two paths", { skip: labNeeds("tc") }, () => {
+describe("bench: over two paths", { skip: labNeeds("tc", "nft") }, () => {
   it("measures both, path by path; a server in bad company goes on", async () => {
     await using lab = await Lab.open({ paths: [{ rateMbit: 20 }, { rateMbit: 20 }] });
     const folder = mkdtempSync(join(tmpdir(), "bench-"));
@@ -190,7 +190,7 @@ describe("bench: over two paths", { skip: labNeeds("tc") }, () => {
         ]);
       }
       const file = join(folder, "paths.svg");
-      await using client = begin(lab.client, "client", to, "-t", "0.5", "--json", "--svg", file, "--congestion=reno");
+      await using client = begin(lab.client, "client", to, "-t", "0.35", "--json", "--svg", file, "--congestion=reno");
       const { code, stdout, stderr } = await client.ended;
       assertEquals([code, stderr], [0, `The chart is in ${file}\n`]);
       const report = JSON.parse(stdout) as Report;
@@ -238,23 +238,33 @@ describe("bench: over two paths", { skip: labNeeds("tc") }, () => {
     await using server = begin(lab.server, "server", "--json");
     await server.line();
     const to = addressOf("server", 1);
-    const busy = () =>
+    const busy = (count = 1) =>
       until(async () => {
         const { tcp } = await lab.client.ss();
         const moved = tcp.filter(({ remote, state }) => remote.includes(":5202") && state === "ESTAB");
-        return moved.some(({ info }) =>
-          Math.max(Number(info["bytes_acked"] ?? 0), Number(info["bytes_received"] ?? 0)) > 100_000
+        const most = moved.map(({ info }) =>
+          Math.max(Number(info["bytes_acked"] ?? 0), Number(info["bytes_received"] ?? 0))
         );
+        return most.filter((bytes) => bytes > 50_000).length >= 2 * count;
       }, 10_000);
-    for (const test of ["upload", "download"]) {
-      await using client = begin(lab.client, "client", to, "-t", "60", "--test", test, "--json");
-      await busy();
-      process.kill(client.pid, "SIGINT");
-      const { code, stdout, stderr } = await client.ended;
+    const tests = ["upload", "download"];
+    const clients = tests.map((test) => begin(lab.client, "client", to, "-t", "60", "--test", test, "--json"));
+    await busy(2);
+    for (const { pid } of clients) process.kill(pid, "SIGINT");
+    for (const [index, { ended }] of clients.entries()) {
+      const { code, stdout, stderr } = await ended;
       assertEquals([code, stderr], [130, ""]);
       const { interrupted, results } = JSON.parse(stdout) as Report;
-      assertEquals([interrupted, results.map((each) => [each.test, each.partial])], [true, [[test, true]]]);
+      assertEquals([interrupted, results.map((each) => [each.test, each.partial])], [true, [[tests[index], true]]]);
       assertGreater((results[0] as ThroughputResult).bytes, 10_000);
+    }
+    {
+      await using client = begin(lab.client, "client", to, "-t", "60", "--test=download", "--timeout=1");
+      await busy();
+      await Promise.all([lab.cutPath(1), lab.cutPath(2)]);
+      const { code, stdout, stderr } = await client.ended;
+      assertEquals([code, stdout, stderr], [1, "", "mptcp bench: the server has vanished: nothing moved for 1 s\n"]);
+      await Promise.all([lab.healPath(1), lab.healPath(2)]);
     }
     await using client = begin(lab.client, "client", to, "-t", "60", "--test=download");
     await busy();

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Child, type Ended } from "../child.ts";
 import { runtimeCommand } from "../host.ts";
@@ -19,6 +20,9 @@ export function mptcp(...args: string[]): string[] {
   const [run = "", ...others] = rest;
   return [program!, run, `--import-map=${STAND_INS}`, ...others];
 }
+
+/** Why there is no MPTCP here, for node:test's `skip` option; `false` when there is. */
+export const withoutMptcp: string | false = existsSync("/proc/sys/net/mptcp/enabled") ? false : "this kernel has no MPTCP";
 
 /** Runs it to its end, without input. */
 export async function ran(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {

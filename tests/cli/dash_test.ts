@@ -13,7 +13,7 @@ import type { View } from "../../cli/watch/meter.ts";
 import { Child } from "../child.ts";
 import { labNeeds } from "../needs.ts";
 import { describe, it } from "../suite.ts";
-import { mptcp, ran } from "./command_line.ts";
+import { mptcp, ran, withoutMptcp } from "./command_line.ts";
 import { Traffic } from "./traffic.ts";
 
 const view = (at: number, connections: View["connections"] = []): View => ({ at, sending: 0, receiving: 0, connections });
@@ -135,7 +135,7 @@ async function ask(port: number, head: string, enough = /$^/): Promise<string> {
   return text;
 }
 
-describe("dash: the command", { skip: process.platform !== "linux" && "MPTCP needs Linux" }, () => {
+describe("dash: the command", { skip: withoutMptcp }, () => {
   it("answers reads only, with a strict policy, and ends with a reader attached", async () => {
     await using child = new Child(mptcp("dash", "--port=0", "--json", "-i", "0.1"));
     const { type, url, port } = await child.json<{ type: string; url: string; port: number }>();
@@ -153,6 +153,8 @@ describe("dash: the command", { skip: process.platform !== "linux" && "MPTCP nee
     const status = async (head: string) => (await ask(port, head)).split(" ")[1];
     assertEquals(await status(`GET / HTTP/1.1\r\nHost: evil.example`), "421");
     assertEquals(await status(`GET /events HTTP/1.1\r\nHost: evil.example:${port}`), "421");
+    assertEquals(await status(`GET /events HTTP/1.1\r\n${host}\r\nSec-Fetch-Site: cross-site`), "403");
+    assertEquals(await status(`GET / HTTP/1.1\r\n${host}\r\nSec-Fetch-Site: cross-site`), "200");
     assertEquals(await status(`POST / HTTP/1.1\r\nContent-Length: 0\r\n${host}`), "405");
     assertEquals(await status(`HEAD / HTTP/1.1\r\n${host}`), "200");
     assertEquals(await status(`HEAD /events HTTP/1.1\r\n${host}`), "200");
