@@ -4,14 +4,7 @@
  * @module
  */
 import type { Socket } from "node:net";
-import {
-  connect as connectTlsSocket,
-  type ConnectionOptions,
-  createSecureContext,
-  rootCertificates,
-  type SecureContext,
-  TLSSocket,
-} from "node:tls";
+import { connect as connectTlsSocket, type ConnectionOptions, type SecureContext, TLSSocket } from "node:tls";
 import { type Channel, type Flow, runtime, StreamChannel } from "../ffi/mod.ts";
 import { MptcpError } from "../kernel/error.ts";
 import { ipVersion } from "../kernel/ip.ts";
@@ -22,6 +15,7 @@ import { openListener } from "./listen.ts";
 import type { Origin } from "./path_control.ts";
 import type { Listener } from "./listener.ts";
 import { checkConnectOptions, checkListenOptions, type ConnectOptions, type ListenOptions } from "./options.ts";
+import { secureContext } from "./tls_certificate.ts";
 import { ChannelStream } from "./tls_stream.ts";
 
 /** Options of `connectTls`. */
@@ -212,8 +206,7 @@ function trusting(caCerts: readonly string[], cert: string | undefined, key: str
   const id = JSON.stringify([caCerts, cert, key]);
   let context = contexts.get(id);
   if (context === undefined) {
-    const own = cert === undefined || key === undefined ? {} : { cert, key };
-    context = createSecureContext({ ca: [...rootCertificates, ...caCerts], ...own });
+    context = secureContext("connect by TLS", { cert, key }, caCerts);
     if (contexts.size >= 32) contexts.clear();
     contexts.set(id, context);
   }
@@ -252,7 +245,7 @@ export async function secure(
 /**
  * Connects to a server by TLS over MPTCP. The certificate is verified.
  *
- * @throws {MptcpError} As `connect` does; and with the runtime's code (such as `"DEPTH_ZERO_SELF_SIGNED_CERT"`) when the
+ * @throws {MptcpError} As `connect` does; `EINVAL` when one of the certificates cannot be read; and with the runtime's code (such as `"DEPTH_ZERO_SELF_SIGNED_CERT"`) when the
  * handshake fails.
  */
 export async function connectTls(options: ConnectTlsOptions): Promise<TlsConn> {
@@ -280,7 +273,7 @@ export async function connectTls(options: ConnectTlsOptions): Promise<TlsConn> {
  * Listens for TLS connections over MPTCP. `accept` gives a connection when its handshake is over; a client whose handshake
  * fails or takes too long is disconnected, and the others do not wait for it.
  *
- * @throws As `listen` does; and with the runtime's error when `cert` or `key` cannot be read.
+ * @throws {MptcpError} As `listen` does; and `EINVAL` when `cert` or `key` cannot be read, or do not belong together.
  */
 export function listenTls(options: ListenTlsOptions): Listener<TlsConn> {
   checkListenOptions(options);
@@ -290,7 +283,7 @@ export function listenTls(options: ListenTlsOptions): Listener<TlsConn> {
     throw new TypeError("Cannot listen: cert and key must be PEM texts");
   }
   if (typeof handshakeTimeout !== "number") throw new TypeError("Cannot use handshakeTimeout: it must be a number");
-  const secureContext = createSecureContext({ cert, key });
+  const context = secureContext("listen by TLS", { cert, key });
   return openListener<TlsConn>(options, async (channel, origin) => {
     const stop = new AbortController();
     const timer = setTimeout(
@@ -303,7 +296,7 @@ export function listenTls(options: ListenTlsOptions): Listener<TlsConn> {
         ground.socket,
         {
           isServer: true,
-          secureContext,
+          secureContext: context,
           allowHalfOpen: true,
           ...(alpnProtocols.length === 0 ? {} : { ALPNProtocols: alpnProtocols }),
         } as ConstructorParameters<typeof TLSSocket>[1],

@@ -3,8 +3,8 @@
  *
  * @module
  */
+import { explainCertificate } from "../../net/tls_certificate.ts";
 import { type Answers, answersOf } from "./answers.ts";
-import { explainStart } from "./certificate.ts";
 import type { Engine } from "./engine.ts";
 import { checkServe, type ServeHandler, type ServeOptions } from "./options.ts";
 import { HttpServer } from "./server.ts";
@@ -27,7 +27,7 @@ export async function begin(
   try {
     engine = await start(answersOf(handler, onError));
   } catch (error) {
-    throw explainStart(error, options);
+    throw explainCertificate("serve by TLS", error, options);
   }
   const server = new HttpServer(engine);
   try {

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
 import { connect, connectTls, listen, listenTls, MptcpError, type TlsConn } from "@mptcp/mptcp";
 import { CERT, KEY } from "./certificate.ts";
@@ -91,6 +92,21 @@ describe("TLS", () => {
     const other = await assertRejects(() => connectTls({ port, ...TRUST, serverName: "example.org" }), MptcpError);
     assertEquals(other.code, "ERR_TLS_CERT_ALTNAME_INVALID");
     assert(other.hint?.includes("serverName"), other.message);
+  });
+
+  it("refuses what is no certificate, no key, or another's, at once and in plain words", async () => {
+    const other = `${generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ type: "pkcs8", format: "pem" })}`;
+    const wrong = [
+      ["no certificate", KEY, "cert is no certificate in PEM"],
+      [CERT, "no key", "key is no private key in PEM"],
+      [CERT, other, "key is not the key of cert"],
+    ] as const;
+    for (const [cert, key, message] of wrong) {
+      const error = assertThrows(() => listenTls({ port: 0, cert, key }), MptcpError, message);
+      assertEquals(error.code, "EINVAL");
+      await assertRejects(() => connectTls({ port: 1, cert, key }), MptcpError, message);
+    }
+    await assertRejects(() => connectTls({ port: 1, caCerts: [CERT, "none"] }), MptcpError, "caCerts[1] is no certificate");
   });
 
   it("does not let a client that says nothing hold up the others", async () => {
