@@ -78,8 +78,14 @@ class RunningServer implements HttpHostServer {
   }
 
   remoteAddr(_request: Request, source: unknown): Addr {
-    const { hostname, port } = (source as Source).remoteAddr;
-    return { transport: "tcp", hostname, port };
+    try {
+      const { hostname, port } = (source as Source).remoteAddr;
+      return { transport: "tcp", hostname, port };
+    } catch (error) {
+      // The request is answered, or its client gone: as on Bun, nobody can be named any more.
+      if (error instanceof TypeError) return { transport: "tcp", hostname: "", port: 0 };
+      throw error;
+    }
   }
 
   upgrade(): boolean {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ServeInfo } from "./info.ts";
+import { lookNow, type ServeInfo } from "./info.ts";
 import type { ServeHandler, ServeOptions } from "./options.ts";
 
 /** The handler, made safe. */
@@ -43,12 +43,16 @@ export function answersOf(handler: ServeHandler, onError: ServeOptions["onError"
     return serverError();
   }
 
+  // The runtimes forget where a request came from as soon as it is answered.
+  const looks = handler.length > 1;
+
   const checked = (response: unknown): Response | Promise<Response> =>
     response instanceof Response ? response : failed(noResponse(response));
 
   return {
     answer(request, info) {
       try {
+        if (looks) lookNow(info);
         const response = handler(request, info);
         if (response instanceof Response) return response;
         if (response instanceof Promise) return response.then(checked, failed);

@@ -16,15 +16,23 @@ export interface Origin {
   subflows(remote: Addr, source: unknown): Subflow[];
 }
 
+/** Looks at the connection while it is there for sure: for a handler that may keep its info and look later. */
+export let lookNow: (info: ServeInfo) => void;
+
 /**
- * What a handler is told besides the request. Everything is found out when it is looked at, so it costs nothing to those who
- * do not look; look before the response is sent.
+ * What a handler is told besides the request. A handler that declares no second parameter pays nothing for it; one that finds
+ * it otherwise (`arguments`, `...rest`) should look before the response is sent.
  */
 export class ServeInfo {
   readonly #origin: Origin;
   readonly #request: Request;
   readonly #source: unknown;
   #remoteAddr: Addr | null = null;
+  #wasMultipath = false;
+
+  static {
+    lookNow = (info) => void info.isMultipath;
+  }
 
   /**
    * Made by the server.
@@ -45,14 +53,18 @@ export class ServeInfo {
   }
 
   /**
-   * Whether the request's connection speaks MPTCP, as the kernel says now.
+   * Whether the request's connection speaks MPTCP, as the kernel says now; once it is over, whether it did.
    *
    * Deno and Bun do not tell which of a client's connections a request came over. Should a client use one of its ports for
    * several of this host's addresses at once, this is `true` only if it is so for all; that such a one has come is noticed within
    * a second. (A server that listens on one address has no such clients.)
    */
   get isMultipath(): boolean {
-    return this.#origin.isMultipath(this.remoteAddr, this.#source);
+    const remote = this.remoteAddr;
+    if (this.#origin.isMultipath(remote, this.#source)) return this.#wasMultipath = true;
+    // Falling back leaves one entry, the end leaves none.
+    if (this.#wasMultipath && this.#origin.subflows(remote, this.#source).length > 0) this.#wasMultipath = false;
+    return this.#wasMultipath;
   }
 
   /**

@@ -67,6 +67,24 @@ describe("serve", () => {
     assertEquals([local, remote, fallback], [server.addr, client.conn.localAddr, false]);
   });
 
+  it("lets a handler keep its info, and look at it when the client is gone", async () => {
+    const kept: ServeInfo[] = [];
+    await using server = await start((_, info) => {
+      kept.push(info);
+      return new Response("hello");
+    });
+    for (const mptcp of ["require", "off"] as const) {
+      const client = await RawClient.open(server, { mptcp });
+      const { localAddr } = client.conn;
+      assertEquals((await client.ask("GET /")).status, 200);
+      client[Symbol.dispose]();
+      const info = kept.pop()!;
+      const late = performance.now() + 5000;
+      while (info.subflows().length > 0 && performance.now() < late) await new Promise((resolve) => setTimeout(resolve, 5));
+      assertEquals([info.remoteAddr, info.isMultipath], [localAddr, mptcp === "require"]);
+    }
+  });
+
   it("answers plain TCP clients, and knows them from others", async () => {
     await using server = await start((_, info) => Response.json([info.isMultipath, info.subflows().map(({ id }) => id)]));
     using plain = await RawClient.open(server, { mptcp: "off" });
