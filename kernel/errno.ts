@@ -30,6 +30,7 @@ const TABLE: readonly (readonly [number: number, name: string, meaning: string])
   [33, "EDOM", "argument out of domain"],
   [34, "ERANGE", "result out of range"],
   [38, "ENOSYS", "the kernel does not have this call"],
+  [61, "ENODATA", "no data"],
   [71, "EPROTO", "protocol error"],
   [74, "EBADMSG", "malformed message"],
   [75, "EOVERFLOW", "value too large"],
@@ -76,6 +77,30 @@ export function errnoNumber(name: string): number | undefined {
   return byName.get(name);
 }
 
+/** Codes that are no errno: the resolver's, with libuv's numbers as in Node, and this package's own. */
+const OTHERS: ReadonlyMap<string, number> = new Map([
+  ["UNSUPPORTED", 95],
+  ["EAI_ADDRFAMILY", 3000],
+  ["EAI_AGAIN", 3001],
+  ["EAI_BADFLAGS", 3002],
+  ["EAI_CANCELED", 3003],
+  ["EAI_FAIL", 3004],
+  ["EAI_FAMILY", 3005],
+  ["EAI_MEMORY", 3006],
+  ["EAI_NODATA", 3007],
+  ["ENOTFOUND", 3008],
+  ["EAI_NONAME", 3008],
+  ["EAI_OVERFLOW", 3009],
+  ["EAI_SERVICE", 3010],
+  ["EAI_SOCKTYPE", 3011],
+]);
+
+/** The positive number for any code of an error: of those that nobody has numbered (TLS's) `EPROTO`'s. */
+export function codeNumber(code: string): number {
+  const nameless = /^E([1-9]\d{0,3})$/.exec(code);
+  return byName.get(code) ?? OTHERS.get(code) ?? (nameless ? Number(nameless[1]) : EPROTO);
+}
+
 /** What an errno name means, in words. */
 export function errnoMeaning(name: string): string {
   return meanings.get(name) ?? "system error";
@@ -90,6 +115,7 @@ export const EACCES = 13;
 export const EEXIST = 17;
 export const EINVAL = 22;
 export const EPIPE = 32;
+export const EPROTO = 71;
 export const EBADMSG = 74;
 export const EOVERFLOW = 75;
 export const ENOPROTOOPT = 92;

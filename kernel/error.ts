@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { errnoMeaning, errnoName, errnoNumber } from "./errno.ts";
+import { codeNumber, errnoMeaning, errnoName } from "./errno.ts";
 
 /** What is known about a failure besides its errno. Absent members stay `undefined` on the error. */
 export interface MptcpErrorOptions extends ErrorOptions {
@@ -38,7 +38,10 @@ export interface MptcpErrorOptions extends ErrorOptions {
 export class MptcpError extends Error {
   /** The name of the error: the kernel's errno name such as `"ECONNREFUSED"`, or one of the resolver's. */
   readonly code: string;
-  /** The errno, negative as in Node (`-111`); 0 where the failure has no errno. */
+  /**
+   * The errno, negative as in Node (`-111`); for the resolver's codes libuv's (`-3008`), and for codes without a number, such as
+   * TLS's, that of EPROTO (`-71`).
+   */
   readonly errno: number;
   /** The system call or operation that failed. */
   readonly syscall: string | undefined;
@@ -63,7 +66,7 @@ export class MptcpError extends Error {
     super(text, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "MptcpError";
     this.code = code;
-    this.errno = 0 - (errnoNumber(code) ?? 0); // never -0
+    this.errno = -codeNumber(code);
     this.syscall = options.syscall;
     this.address = options.address;
     this.port = options.port;

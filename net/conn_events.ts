@@ -273,7 +273,9 @@ class Feed extends Queue<ConnEvent> implements ConnEvents {
   #look(): void {
     try {
       let changed = false;
-      if (!this.#fellBack) {
+      if (this.#fellBack) {
+        if (this.#watched.subflows().length === 0) return this.ended(); // both ways, or by the peer's reset
+      } else {
         const fallback = this.#watched.fallback();
         if (fallback !== null) {
           this.#fellBack = true;

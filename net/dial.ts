@@ -78,7 +78,7 @@ async function dialUntil(options: ConnectOptions, signal: AbortSignal): Promise<
   const host = system();
   const attempt = host === null ? plainAttempt(options) : attemptOn(host, options);
   let candidates = ipVersion(hostname) === 0 ? await unlessAborted(resolve(hostname), signal) : await resolve(hostname);
-  const family = localAddress === undefined ? 0 : localVersion(localAddress);
+  const family = localAddress === undefined ? 0 : ipVersion(localAddress);
   if (family !== 0) candidates = candidates.filter(({ version }) => version === family);
   if (candidates.length === 0) {
     throw new MptcpError("EADDRNOTAVAIL", `Cannot connect to ${hostPort(hostname, port)}: it has no IPv${family} address`, {
@@ -102,12 +102,6 @@ async function dialUntil(options: ConnectOptions, signal: AbortSignal): Promise<
       cause: error,
     });
   }
-}
-
-function localVersion(localAddress: string): 4 | 6 {
-  const version = ipVersion(localAddress);
-  if (version === 0) throw new TypeError(`Cannot use localAddress "${localAddress}": it is not an IP address`);
-  return version;
 }
 
 /** One attempt with a socket of ours. */

@@ -5,6 +5,7 @@
  */
 
 import { checkBoolean, checkInteger, show } from "../kernel/argument_checks.ts";
+import { ipVersion } from "../kernel/ip.ts";
 
 /** What to do where MPTCP cannot be had: fall back to TCP and say so, fail, or not even try it. */
 export type MptcpMode = "prefer" | "require" | "off";
@@ -172,6 +173,9 @@ export function checkConnectOptions(options: ConnectOptions): void {
   text("hostname", hostname);
   checkInteger("port", port, 1, 65535);
   text("localAddress", localAddress);
+  if (localAddress !== undefined && ipVersion(localAddress) === 0) {
+    throw new TypeError(`Cannot use localAddress ${show(localAddress)}: it is not an IP address`);
+  }
   if (localPort !== undefined) checkInteger("localPort", localPort, 0, 65535);
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new TypeError(`Cannot use signal ${show(signal)}: it must be an AbortSignal`);

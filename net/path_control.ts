@@ -238,6 +238,7 @@ export abstract class PathControl {
   openSubflow(options: OpenSubflowOptions = {}): Promise<Subflow> {
     return this.#attempt(async () => {
       checkOpenSubflowOptions(options);
+      options.signal?.throwIfAborted();
       const syscall = "open a subflow";
       const fd = this.#descriptor(syscall);
       const token = kernel.token(fd);

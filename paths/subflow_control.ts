@@ -4,6 +4,7 @@
  * @module
  */
 import { setImmediate } from "node:timers";
+import { checkInteger } from "../kernel/argument_checks.ts";
 import { MptcpError } from "../kernel/error.ts";
 import { encodeDestroyTcp } from "../kernel/inet_diag.ts";
 import { commandAddress } from "../kernel/mptcp_pm_address.ts";
@@ -17,7 +18,7 @@ import { findSubflow } from "./sockets.ts";
 
 /** A live subflow of a connection, by its id. */
 export function subflowOf(fd: number, id: number, what: string): { token: number; subflow: Subflow } {
-  if (typeof id !== "number") throw new TypeError(`Cannot ${what}: the id must be a number`);
+  checkInteger("the subflow's id", id, 0, 2 ** 32 - 1);
   const token = mptcpInfo(fd)?.token;
   if (token === undefined) {
     throw new MptcpError("EOPNOTSUPP", `Cannot ${what}: the connection is plain TCP and has no subflows`, { syscall: what });

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkObject } from "../kernel/argument_checks.ts";
 import type { PathEvent } from "../kernel/mptcp_event.ts";
 import { EventSource } from "./event_source.ts";
 import { Queue } from "./queue.ts";
@@ -38,6 +39,7 @@ export interface WatchOptions {
  * ```
  */
 export function watch(options: WatchOptions = {}): AsyncIterableIterator<PathEvent | OverflowEvent> {
+  checkObject("options", options);
   const { signal } = options;
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new TypeError("Cannot watch: signal must be an AbortSignal");

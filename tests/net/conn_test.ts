@@ -239,6 +239,45 @@ describe("bad input to a connection", () => {
   });
 });
 
+describe("events of plain TCP", () => {
+  it("end when the peer has reset the connection, though nobody reads", async () => {
+    await using ends = await pair({ mptcp: "off" });
+    const events = ends.client.events();
+    ends.server.reset();
+    const seen = [];
+    for await (const { type } of events) seen.push(type);
+    assertEquals(seen, ["closed"]);
+  });
+});
+
+describe("bad input about subflows", () => {
+  const ids: [id: unknown, type: typeof TypeError | typeof RangeError][] = [
+    ["1", TypeError],
+    [undefined, TypeError],
+    [NaN, RangeError],
+    [1.5, RangeError],
+    [-1, RangeError],
+    [2 ** 32, RangeError],
+  ];
+  for (const [id, type] of ids) {
+    it(`refuses the id ${id}`, async () => {
+      await using ends = await pair();
+      const wrong = id as number;
+      await assertRejects(() => ends.client.closeSubflow(wrong), type);
+      await assertRejects(() => ends.client.setSubflowBackup(wrong, true), type);
+      assertThrows(() => ends.client.getSubflowOption(wrong, 6, 1), type);
+      assertThrows(() => ends.client.setSubflowOption(wrong, 6, 1, 1), type);
+    });
+  }
+
+  it("gives the reason of a signal that is aborted, also where no subflow could be opened", async () => {
+    await using ends = await pair({ mptcp: "off" });
+    const reason = new Error("not now");
+    const opening = ends.client.openSubflow({ signal: AbortSignal.abort(reason) });
+    assertStrictEquals(await opening.catch((error) => error), reason);
+  });
+});
+
 describe("close", () => {
   it("ends pending reads and writes with an error, never with silence", async () => {
     await using ends = await pair();

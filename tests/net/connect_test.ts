@@ -123,6 +123,7 @@ describe("bad input to connect", () => {
     [{ port: 80, signal: {} }, TypeError],
     [{ port: 80, localPort: -1 }, RangeError],
     [{ port: 80, localAddress: "not-an-address" }, TypeError],
+    [{ port: 80, localAddress: "not-an-address", hostname: "no-such-name.invalid" }, TypeError],
     [{ port: 80, receiveBuffer: 2 ** 31 }, RangeError],
     [{ port: 80, noDelay: "yes" }, TypeError],
   ];

@@ -35,6 +35,7 @@ const CONNECT: Bad = [
   ...BOTH,
   ["port", 0, "RangeError"],
   ...TEXTS.map((value) => ["localAddress", value, "TypeError"] as const),
+  ...["example.test", "localhost", "999.1.1.1", "[::1]"].map((value) => ["localAddress", value, "TypeError"] as const),
   ...NUMBERS.map(([value, type]) => ["localPort", value, type] as const),
   ["localPort", 65536, "RangeError"],
   ...[null, {}, new AbortController(), "abort", true].map((value) => ["signal", value, "TypeError"] as const),
