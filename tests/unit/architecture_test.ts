@@ -57,6 +57,9 @@ function targetOf(path: string, specifier: string): string | null {
   return normalize(json("deno.json").exports[`.${specifier.slice("@mptcp/mptcp".length)}`] ?? specifier);
 }
 
+/** What a file imports at once: neither types alone nor `await import()`. */
+const STATIC_IMPORT = /^(?:import|export)\b(?!\s+type\b)(?:[^;"=()]*\bfrom)?\s*"([^"]+)"/gm;
+
 /** Everything wrong, so that one run shows all of it. */
 function none(faults: string[]): void {
   assertEquals(faults, []);
@@ -89,6 +92,21 @@ describe("architecture", () => {
         return from === to || ARROWS[from]!.includes(to) ? [] : [`${from} → ${to} (${specifier})`];
       })
     ));
+  });
+
+  it("answers `mptcp --help` by little code: no command's work is imported before it is called", () => {
+    const seen = new Set<string>();
+    const visit = (path: string): void => {
+      if (seen.has(path)) return;
+      seen.add(path);
+      for (const [, specifier] of SOURCES.get(path)?.uncommented.matchAll(STATIC_IMPORT) ?? []) {
+        const target = targetOf(path, specifier!);
+        if (target !== null) visit(target);
+      }
+    };
+    visit("cli/mod.ts");
+    assert(seen.has("cli/commands/serve.ts"));
+    none([...seen].filter((path) => !/^(cli\/|kernel\/|deno\.json)/.test(path)));
   });
 
   it("has no cycle of files that run each other", () => {
