@@ -19,7 +19,7 @@ import { type Origin, originOf } from "./path_control.ts";
 import { makeSocket } from "./socket.ts";
 
 /** Node's and Deno's default. */
-const BACKLOG = 511;
+export const BACKLOG = 511;
 
 /**
  * Listens for connections, by MPTCP where this host has it. Plain TCP clients are served as well.
@@ -85,15 +85,19 @@ export function openListeningSocket(libc: Libc, options: ListenOptions): Listeni
 /** What becomes of an accepted channel. */
 type Wrap<C> = (channel: Channel, origin: Origin) => C | Promise<C>;
 
-/** Makes a listener whose connections are of a kind of their own. */
-export function openListener<C extends Conn>(options: ListenOptions, wrap: Wrap<C>): Listener<C> {
+/**
+ * Makes a listener whose connections are of a kind of their own.
+ *
+ * @param ahead How many connections to make before anybody accepts them. @default {0}
+ */
+export function openListener<C extends Conn>(options: ListenOptions, wrap: Wrap<C>, ahead = 0): Listener<C> {
   checkListenOptions(options);
   const address = listenAddress(options.hostname);
   const host = system();
-  if (host === null) return plainListener(options, address, wrap);
+  if (host === null) return plainListener(options, address, wrap, ahead);
   const arrivals = new Arrivals(options);
   try {
-    return listenerOn(host, openListeningSocket(host.libc, options), options, wrap, arrivals);
+    return listenerOn(host, openListeningSocket(host.libc, options), options, wrap, arrivals, ahead);
   } catch (error) {
     arrivals.close();
     throw error;
@@ -111,6 +115,7 @@ export function listenerOn<C extends Conn>(
   options: ListenOptions,
   wrap: Wrap<C>,
   arrivals: Arrivals,
+  ahead = 0,
 ): Listener<C> {
   try {
     return new Listener<C>(
@@ -120,6 +125,7 @@ export function listenerOn<C extends Conn>(
       refused,
       (channel) => wrap(channel, originOf("server", options, refused, arrivals.paths)),
       () => arrivals.close(),
+      ahead,
     );
   } catch (error) {
     libc.close(fd);
@@ -131,6 +137,7 @@ function plainListener<C extends Conn>(
   options: ListenOptions,
   address: string,
   wrap: Wrap<C>,
+  ahead: number,
 ): Listener<C> {
   const refused = options.mptcp === "off" ? null : unsupportedFallback(unsupportedReason() ?? "no FFI");
   if (refused !== null && options.mptcp === "require") {
@@ -142,5 +149,7 @@ function plainListener<C extends Conn>(
     false,
     refused,
     (channel) => wrap(channel, originOf("server", options, refused)),
+    () => {},
+    ahead,
   );
 }

@@ -39,9 +39,12 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
   readonly #refused: Fallback | null;
   readonly #wrap: (channel: Channel) => C | Promise<C>;
   readonly #onClose: () => void;
+  readonly #ahead: number;
   readonly #waiting: C[] = [];
   readonly #waiters: Waiter<C>[] = [];
   readonly #policies = new Set<PolicyUse>();
+  /** Connections that are being made of channels. */
+  #making = 0;
   #closed = false;
 
   /** Whether the socket is MPTCP, so that MPTCP clients get MPTCP connections. */
@@ -57,6 +60,8 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
    * @param wrap Makes a connection of an accepted channel. Where that takes time (TLS), others are accepted meanwhile; a
    * channel that cannot become a connection is closed by it, and nobody is told.
    * @param onClose Called once, when it is closed.
+   * @param ahead How many connections to make before anybody accepts them: where making one is more than taking it (TLS), its
+   * client would wait until then.
    */
   constructor(
     start: (owner: AcceptorOwner) => Acceptor,
@@ -65,16 +70,19 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
     refused: Fallback | null,
     wrap: (channel: Channel) => C | Promise<C>,
     onClose: () => void = () => {},
+    ahead = 0,
   ) {
     this.#addr = addr;
     this.mptcp = mptcp;
     this.#refused = refused;
     this.#wrap = wrap;
     this.#onClose = onClose;
+    this.#ahead = ahead;
     this.#acceptor = start({
       accepted: (channel) => this.#accepted(channel),
       failed: (error) => this.#failed(error),
     });
+    this.#askForMore();
   }
 
   /** The address and port that it listens on. */
@@ -96,7 +104,10 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
   accept(): Promise<C> {
     if (this.#closed) return Promise.reject(this.#closedError());
     const conn = this.#waiting.shift();
-    if (conn) return Promise.resolve(conn);
+    if (conn) {
+      this.#askForMore();
+      return Promise.resolve(conn);
+    }
     return new Promise((resolve, reject) => {
       this.#waiters.push({ resolve, reject });
       this.#acceptor.awaitConnection();
@@ -168,13 +179,30 @@ export class Listener<C extends Conn = Conn> implements AsyncIterable<C>, Dispos
     if (this.#closed) return channel.close();
     try {
       const conn = this.#wrap(channel);
-      if (conn instanceof Promise) conn.then((made) => this.#deliver(made), () => {});
+      if (conn instanceof Promise) this.#make(conn);
       else this.#deliver(conn);
     } catch (error) {
       channel.close();
       return this.#failed(error);
     }
-    if (this.#waiters.length > 0) this.#acceptor.awaitConnection();
+    this.#askForMore();
+  }
+
+  async #make(conn: Promise<C>): Promise<void> {
+    this.#making++;
+    try {
+      this.#deliver(await conn);
+    } catch {
+      // Whoever made it has closed it.
+    }
+    this.#making--;
+    this.#askForMore();
+  }
+
+  #askForMore(): void {
+    if (this.#closed) return;
+    const more = this.#waiters.length > 0 || this.#making + this.#waiting.length < this.#ahead;
+    if (more) this.#acceptor.awaitConnection();
   }
 
   #deliver(conn: C): void {

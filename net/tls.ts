@@ -11,7 +11,7 @@ import { ipVersion } from "../kernel/ip.ts";
 import { Conn } from "./conn.ts";
 import { withDeadline } from "./deadline.ts";
 import { connectingTo, dial } from "./dial.ts";
-import { openListener } from "./listen.ts";
+import { BACKLOG, openListener } from "./listen.ts";
 import type { Origin } from "./path_control.ts";
 import type { Listener } from "./listener.ts";
 import { checkConnectOptions, checkListenOptions, type ConnectOptions, type ListenOptions } from "./options.ts";
@@ -271,7 +271,8 @@ export async function connectTls(options: ConnectTlsOptions): Promise<TlsConn> {
 
 /**
  * Listens for TLS connections over MPTCP. `accept` gives a connection when its handshake is over; a client whose handshake
- * fails or takes too long is disconnected, and the others do not wait for it.
+ * fails or takes too long is disconnected, and the others do not wait for it. As many handshakes as `backlog` allows are made
+ * before anybody accepts.
  *
  * @throws {MptcpError} As `listen` does; and `EINVAL` when `cert` or `key` cannot be read, or do not belong together.
  */
@@ -306,7 +307,7 @@ export function listenTls(options: ListenTlsOptions): Listener<TlsConn> {
     } finally {
       clearTimeout(timer);
     }
-  });
+  }, options.backlog ?? BACKLOG);
 }
 
 function checkTexts(name: string, value: unknown): void {

@@ -95,7 +95,9 @@ describe("TLS", () => {
   });
 
   it("refuses what is no certificate, no key, or another's, at once and in plain words", async () => {
-    const other = `${generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ type: "pkcs8", format: "pem" })}`;
+    const other = `${
+      generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ type: "pkcs8", format: "pem" })
+    }`;
     const wrong = [
       ["no certificate", KEY, "cert is no certificate in PEM"],
       [CERT, "no key", "key is no private key in PEM"],
@@ -121,6 +123,17 @@ describe("TLS", () => {
     assertEquals(server.remoteAddr, client.localAddr);
     const end = await silent.read(new Uint8Array(1)).catch((error) => error.code);
     assert(end === null || end === "ECONNRESET", String(end));
+  });
+
+  it("makes connections before anybody accepts them, and refused ones need nobody", async () => {
+    using listener = listenTls({ hostname: "127.0.0.1", port: 0, cert: CERT, key: KEY });
+    const { port } = listener.addr;
+    await assertRejects(() => connectTls({ port, timeout: 5000 }), MptcpError);
+    using first = await connectTls({ port, timeout: 5000, ...TRUST });
+    using second = await connectTls({ port, timeout: 5000, ...TRUST });
+    const accepted = [await listener.accept(), await listener.accept()];
+    assertEquals(accepted.map(({ remoteAddr }) => remoteAddr.port), [first.localAddr.port, second.localAddr.port]);
+    for (const conn of accepted) conn.close();
   });
 
   it("lets go of a client that leaves during its handshake", async () => {
