@@ -189,7 +189,7 @@ describe("mptcp get", { skip }, () => {
   });
 
   it("comes by two paths, and says so", async () => {
-    await using lab = await Lab.open({ paths: [{ rateMbit: 50 }, { rateMbit: 50 }] });
+    await using lab = await Lab.open({ paths: [{ rateMbit: 20 }, { rateMbit: 20 }] });
     await lab.server.sysctl("net.mptcp.add_addr_timeout", 1);
     using folders = new Folders();
     writeFileSync(join(folders.shown, "big.bin"), pattern(6_000_000));
@@ -224,8 +224,11 @@ describe("mptcp cat", { skip }, () => {
     client.send("question");
     client.endInput();
     assertEquals(await server.line(), "question");
-    using other = await connect({ port });
-    assertEquals(await readAll(other).then(() => "ended", (error) => error.code), "ECONNRESET");
+    const other = async () => {
+      using conn = await connect({ port });
+      await readAll(conn);
+    };
+    assertEquals(await other().then(() => "ended", (error) => error.code), "ECONNRESET");
     server.send("answer, after the end of the question");
     server.endInput();
     const { code, stdout, stderr } = await client.ended;
