@@ -258,4 +258,6 @@ export interface Adapter {
    * @throws What the runtime throws when a permission is missing; and an `Error` when no path works.
    */
   open(paths: readonly string[]): System;
+  /** The runtime's own error for a name that may not be resolved, where its resolver hides that one. */
+  deniedName?(hostname: string): Error;
 }

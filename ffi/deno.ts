@@ -37,6 +37,7 @@ interface DenoApi {
     // deno-lint-ignore no-explicit-any
     symbols: Record<string, (...args: any[]) => any>;
   };
+  errors: { NotCapable: new (message: string) => Error };
   internal: PropertyKey;
   [key: PropertyKey]: unknown;
 }
@@ -365,6 +366,8 @@ class DenoAcceptor extends Watched implements Acceptor {
 /** See the module's comment. */
 export const adapter: Adapter = {
   runtime: "deno",
+  deniedName: (hostname) =>
+    new deno.errors.NotCapable(`Requires net access to "${hostname}", run again with the --allow-net flag`),
   open(paths: readonly string[]): System {
     const { symbols } = openFirst(paths, (path) => deno.dlopen(path, declarations()));
     // Deno's own UnsafePointer and UnsafePointerView want the unrestricted --allow-ffi; with memcpy, which copies from any

@@ -73,6 +73,15 @@ export function system(): System | null {
   }
 }
 
+/**
+ * What a failure to resolve a name is for the runtime: a missing permission is an error of its own, which Deno's `node:dns`
+ * makes an `EPERM` of.
+ */
+export function resolverError(error: unknown, hostname: string): unknown {
+  if (adapter instanceof Error || (error as { code?: string }).code !== "EPERM") return error;
+  return adapter.deniedName?.(hostname) ?? error;
+}
+
 /** Why `system()` is `null`. */
 export function unsupportedReason(): string | null {
   return failure;

@@ -153,6 +153,7 @@ export class Conn extends PathControl implements Disposable, AsyncDisposable {
   /** Closes the connection: what was written still goes out, then FIN. Pending calls reject. A second call does nothing. */
   close(): void {
     if (this.#closed) return;
+    this.ending();
     this.#closed = true;
     this.#io.close();
     this.#channel.close();
@@ -162,6 +163,7 @@ export class Conn extends PathControl implements Disposable, AsyncDisposable {
   /** Aborts the connection: the peer sees a reset (MP_FASTCLOSE, or RST over plain TCP). */
   reset(): void {
     if (this.#closed) return;
+    this.ending();
     this.#closed = true;
     this.#io.close();
     this.#channel.reset();

@@ -19,7 +19,7 @@ import { sockaddrOf } from "./address.ts";
 import { isMptcp } from "../paths/connection.ts";
 import { listenToEvents } from "../paths/event_hub.ts";
 import { unlessAborted } from "./deadline.ts";
-import { type Fallback, handshakeFallback, unsupportedFallback, watchCounters } from "./fallback.ts";
+import { type Fallback, handshakeFallback, requiredError, unsupportedFallback, watchCounters } from "./fallback.ts";
 import type { ConnectOptions } from "./options.ts";
 import { type Origin, originOf } from "./path_control.ts";
 import { race } from "./race.ts";
@@ -147,7 +147,7 @@ function plainAttempt(options: ConnectOptions) {
   const { port, mptcp, noDelay, keepAlive } = options;
   const refused = mptcp === "off" ? null : unsupportedFallback(unsupportedReason() ?? "no FFI");
   if (refused !== null && mptcp === "require") {
-    throw new MptcpError(refused.code, `Cannot make an MPTCP socket: ${refused.message}`, { syscall: "socket" });
+    throw requiredError(refused);
   }
   return async ({ address }: Candidate, signal: AbortSignal): Promise<Dialled> => {
     const channel = await connectPlain(address, port, options, signal);

@@ -7,8 +7,9 @@
  * @module
  */
 import { errnoName } from "../kernel/errno.ts";
+import { MptcpError } from "../kernel/error.ts";
 import { counters } from "../paths/counters.ts";
-import { socketReason } from "../paths/socket_reason.ts";
+import { socketReason, socketRefusal } from "../paths/socket_reason.ts";
 
 /** When and why a connection is plain TCP though MPTCP was wanted. */
 export interface Fallback {
@@ -126,4 +127,10 @@ export function socketFallback(errno: number): Fallback {
 /** The fallback of a host without libc. */
 export function unsupportedFallback(reason: string): Fallback {
   return { phase: "socket", code: "UNSUPPORTED", message: reason };
+}
+
+/** The error where MPTCP was required of a socket that cannot be it. */
+export function requiredError({ code, message }: Fallback): MptcpError {
+  const { reason, hint } = code === "UNSUPPORTED" ? { reason: message } : socketRefusal(code);
+  return new MptcpError(code, `Cannot make an MPTCP socket: ${reason}`, { syscall: "socket", hint });
 }

@@ -5,14 +5,14 @@
  */
 import { type Channel, type Libc, listenPlain, type System, system, unsupportedReason } from "../ffi/mod.ts";
 import { IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET } from "../kernel/constants.ts";
-import { check, MptcpError } from "../kernel/error.ts";
+import { check } from "../kernel/error.ts";
 import { ipVersion } from "../kernel/ip.ts";
 import type { Addr } from "../kernel/sockaddr.ts";
 import { localAddress } from "../paths/connection.ts";
 import { sockaddrOf } from "./address.ts";
 import { Arrivals } from "./arrivals.ts";
 import { Conn } from "./conn.ts";
-import { type Fallback, unsupportedFallback, watchCounters } from "./fallback.ts";
+import { type Fallback, requiredError, unsupportedFallback, watchCounters } from "./fallback.ts";
 import { Listener } from "./listener.ts";
 import { checkListenOptions, type ListenOptions } from "./options.ts";
 import { type Origin, originOf } from "./path_control.ts";
@@ -141,7 +141,7 @@ function plainListener<C extends Conn>(
 ): Listener<C> {
   const refused = options.mptcp === "off" ? null : unsupportedFallback(unsupportedReason() ?? "no FFI");
   if (refused !== null && options.mptcp === "require") {
-    throw new MptcpError(refused.code, `Cannot make an MPTCP socket: ${refused.message}`, { syscall: "socket" });
+    throw requiredError(refused);
   }
   return new Listener<C>(
     (owner) => listenPlain(address, options.port, options, owner),

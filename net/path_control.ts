@@ -116,6 +116,11 @@ export abstract class PathControl {
     if (this.isOpen) this.#listening ??= listenToEvents();
   }
 
+  /** The connection is about to be closed: what has happened to its paths is told while it can be asked about them. */
+  protected ending(): void {
+    this.#feeds.catchUp();
+  }
+
   /** The connection is gone. */
   protected ended(error?: unknown): void {
     this.#listening?.[Symbol.dispose]();

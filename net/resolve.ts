@@ -4,6 +4,7 @@
  * @module
  */
 import { lookup } from "node:dns/promises";
+import { resolverError } from "../ffi/mod.ts";
 import { MptcpError } from "../kernel/error.ts";
 import { ipVersion } from "../kernel/ip.ts";
 
@@ -30,7 +31,8 @@ export async function resolve(hostname: string): Promise<Candidate[]> {
     // In the resolver's order (RFC 6724): Deno would put IPv4 first.
     const found = await lookup(hostname, { all: true, order: "verbatim" });
     return interleave(found.map(({ address, family }) => ({ address, version: family === 6 ? 6 : 4 })));
-  } catch (error) {
+  } catch (failure) {
+    const error = resolverError(failure, hostname);
     const { code = "ENOTFOUND" } = error as { code?: string };
     // A missing Deno permission passes through untouched.
     if (!/^[A-Z][A-Z_]+$/.test(code) || (error as Error).name === "NotCapable") throw error;

@@ -19,9 +19,9 @@ import {
   TCP_CONGESTION,
 } from "../kernel/constants.ts";
 import { EACCES, EINVAL, ENOPROTOOPT, EPERM, EPROTONOSUPPORT } from "../kernel/errno.ts";
-import { check, MptcpError, systemError } from "../kernel/error.ts";
+import { check, systemError } from "../kernel/error.ts";
 import { makeUnder } from "../paths/path_manager_mode.ts";
-import { type Fallback, socketFallback } from "./fallback.ts";
+import { type Fallback, requiredError, socketFallback } from "./fallback.ts";
 import type { SocketOptions } from "./options.ts";
 
 /** A new socket, and why it is not MPTCP if it was to be. */
@@ -66,7 +66,7 @@ export function makeSocket(libc: Libc, version: 4 | 6, options: SocketOptions): 
     if (fd < 0 && !refusesMptcp(fd)) throw systemError(fd, "socket");
     if (fd < 0) refused = socketFallback(fd);
     if (refused !== null && mptcp === "require") {
-      throw new MptcpError(refused.code, `Cannot make an MPTCP socket: ${refused.message}`, { syscall: "socket" });
+      throw requiredError(refused);
     }
   }
   if (fd < 0) fd = check(libc.socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP), "socket");

@@ -11,7 +11,7 @@ import { EADDRNOTAVAIL, EAFNOSUPPORT, errnoMeaning } from "../kernel/errno.ts";
 import { MptcpError } from "../kernel/error.ts";
 import { ipVersion } from "../kernel/ip.ts";
 import { Arrivals } from "../net/arrivals.ts";
-import { type Fallback, unsupportedFallback } from "../net/fallback.ts";
+import { type Fallback, requiredError, unsupportedFallback } from "../net/fallback.ts";
 import { openListeningSocket } from "../net/listen.ts";
 import type { SocketOptions } from "../net/options.ts";
 import { type Origin, originOf } from "../net/path_control.ts";
@@ -195,8 +195,7 @@ export class Listening {
   #listenPlain(args: readonly unknown[], native: NativeListen): void {
     if (this.#wanted) this.#refused = unsupportedFallback(unsupportedReason() ?? "no FFI");
     if (this.#refused === null || this.#options.mptcp !== "require") return void native(...args);
-    const { code, message } = this.#refused;
-    this.#failed(new MptcpError(code, `Cannot make an MPTCP socket: ${message}`, { syscall: "socket" }));
+    this.#failed(requiredError(this.#refused));
   }
 
   #failed(error: unknown): void {

@@ -13,8 +13,7 @@ import {
 import process from "node:process";
 import { addAbortSignal } from "node:stream";
 import { type SocketTarget, type System, system, unsupportedReason } from "../ffi/mod.ts";
-import { MptcpError } from "../kernel/error.ts";
-import { unsupportedFallback } from "../net/fallback.ts";
+import { requiredError, unsupportedFallback } from "../net/fallback.ts";
 import type { SocketOptions } from "../net/options.ts";
 import { type Origin, originOf } from "../net/path_control.ts";
 import { hasProcessPolicies } from "../net/process_policies.ts";
@@ -192,8 +191,7 @@ export class MptcpSocket extends Socket {
     const fallback = unsupportedFallback(unsupportedReason() ?? "no FFI");
     origin.fallback = fallback;
     if (chosen.mptcp !== "require") return;
-    const message = `Cannot make an MPTCP socket: ${fallback.message}`;
-    process.nextTick(() => this.destroy(new MptcpError(fallback.code, message, { syscall: "socket" })));
+    process.nextTick(() => this.destroy(requiredError(fallback)));
   }
 }
 

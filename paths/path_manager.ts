@@ -221,10 +221,12 @@ export class PathManager implements Disposable {
    * Removes an endpoint, as `ip mptcp endpoint delete`: its subflows are closed, in all connections, and the address is
    * withdrawn from their peers.
    *
-   * @param id The endpoint's id, 1 to 255.
+   * @param key The endpoint's id, 1 to 255, or what has it, such as what `addEndpoint` gave.
    * @throws {MptcpError} `EINVAL` "address not found".
    */
-  removeEndpoint(id: number): void {
+  removeEndpoint(key: number | { id: number }): void {
+    if (typeof key !== "number") checkObject("endpoint", key);
+    const id = typeof key === "number" ? key : key.id;
     this.#command(encodeRemoveEndpoint(this.#family, { id }), "remove an endpoint", `ip mptcp endpoint delete id ${id}`);
   }
 

@@ -6,21 +6,39 @@
 import { errnoMeaning } from "../kernel/errno.ts";
 import { sysctl } from "./proc.ts";
 
-/** The meaning of a refusal in words, with what to do, by the errno's name. */
-export function socketReason(code: string): string {
+/** What a refusal means, and what a person can do about it, if anything. */
+export interface SocketRefusal {
+  reason: string;
+  hint?: string;
+}
+
+/** The meaning of a refusal, by the errno's name. */
+export function socketRefusal(code: string): SocketRefusal {
   switch (code) {
     case "EINVAL":
-      return "this kernel has no MPTCP: it needs Linux 5.6 or later";
+      return { reason: "this kernel has no MPTCP", hint: "it needs Linux 5.6 or later" };
     case "EPROTONOSUPPORT":
-      return "this kernel was built without MPTCP (CONFIG_MPTCP, or CONFIG_MPTCP_IPV6 for IPv6)";
+      return {
+        reason: "this kernel was built without MPTCP",
+        hint: "it needs CONFIG_MPTCP, and CONFIG_MPTCP_IPV6 for IPv6",
+      };
     case "ENOPROTOOPT":
       return sysctl("enabled") === "0"
-        ? "MPTCP is switched off in this network namespace; `sysctl -w net.mptcp.enabled=1` switches it on"
-        : "MPTCP is not available in this network namespace";
+        ? {
+          reason: "MPTCP is switched off in this network namespace",
+          hint: "`sysctl -w net.mptcp.enabled=1` switches it on",
+        }
+        : { reason: "MPTCP is not available in this network namespace" };
     case "EPERM":
     case "EACCES":
-      return "a security policy (SELinux, seccomp, eBPF) forbids MPTCP sockets";
+      return { reason: "a security policy (SELinux, seccomp, eBPF) forbids MPTCP sockets" };
     default:
-      return `the kernel refused an MPTCP socket: ${errnoMeaning(code)}`;
+      return { reason: `the kernel refused an MPTCP socket: ${errnoMeaning(code)}` };
   }
+}
+
+/** Both in one sentence. */
+export function socketReason(code: string): string {
+  const { reason, hint } = socketRefusal(code);
+  return hint === undefined ? reason : `${reason}; ${hint}`;
 }

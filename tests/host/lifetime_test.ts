@@ -129,6 +129,18 @@ if (runtime === "deno") {
       assertEquals([code, stdout.trim(), stderr], [0, "true true", ""]);
     });
 
+    it("names need that of the resolver, and its absence passes through, too", () => {
+      const { stdout } = run(
+        `import { connect } from "MPTCP";
+       try { await connect({ hostname: "localhost", port: 1 }); } catch (error) {
+         console.log(error instanceof Deno.errors.NotCapable, /net access to "localhost".*--allow-net/.test(error.message));
+       }`,
+        {},
+        ["--allow-ffi"],
+      );
+      assertEquals(stdout.trim(), "true true");
+    });
+
     it("a missing one passes through untouched", () => {
       const { stdout } = run(
         `import { connect, listen, support } from "MPTCP";

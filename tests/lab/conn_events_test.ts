@@ -97,6 +97,20 @@ describe("conn.events", { skip }, () => {
     assertEquals([opened.localId, opened.remoteId], [1, 1]);
   });
 
+  it("knows the subflow of the moment before close()", async () => {
+    await using lab = await Lab.open({ endpoints: false });
+    const { client } = await managed(lab);
+    const seen = await client.run(async ({ here: { conn } }, remoteAddress) => {
+      const events = conn.events();
+      const { id } = await conn.openSubflow({ remoteAddress });
+      conn.close();
+      const all = [];
+      for await (const event of events) all.push(event.type === "subflowOpened" ? event.id === id : event.type);
+      return all;
+    }, addressOf("server", 2));
+    assertEquals(seen, [true, "closed"]);
+  });
+
   it("tells why a subflow ended", async () => {
     await using lab = await Lab.open();
     const { client, server } = await managed(lab, { connect: { paths: "kernel" } });

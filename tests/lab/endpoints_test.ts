@@ -259,6 +259,8 @@ describe("PathManager.removeEndpoint() and flushEndpoints()", { skip }, () => {
     }
     await lab.host.ip("mptcp endpoint add 10.0.0.4 id 40 signal");
     assertEquals((await compareWithIp(lab.host, lab.agent)).map(({ id }) => id), [1, 3, 40]);
+    await call(lab.agent, "removeEndpoint", (await call(lab.agent, "endpoints"))[0]!);
+    assertEquals((await compareWithIp(lab.host, lab.agent)).map(({ id }) => id), [3, 40]);
     await call(lab.agent, "flushEndpoints");
     assertEquals(await compareWithIp(lab.host, lab.agent), []);
     await call(lab.agent, "flushEndpoints");

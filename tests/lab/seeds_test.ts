@@ -136,8 +136,10 @@ describe("mptcplib", { skip }, () => {
     const seen = await client.run(async ({ listen, connect, support }) => {
       using listener = listen({ port: 0 });
       using conn = await connect({ port: listener.addr.port });
-      return [support().enabled, listener.mptcp, conn.isMultipath(), conn.fallback()!.phase];
+      const refusal = await connect({ port: listener.addr.port, mptcp: "require" }).catch((error) => error);
+      const hint = [refusal.code, /sysctl/.test(refusal.hint), refusal.message.split("sysctl").length];
+      return [support().enabled, listener.mptcp, conn.isMultipath(), conn.fallback()!.phase, ...hint];
     });
-    assertEquals(seen, [false, false, false, "socket"]);
+    assertEquals(seen, [false, false, false, "socket", "ENOPROTOOPT", true, 2]);
   });
 });
