@@ -245,8 +245,9 @@ export async function secure(
 /**
  * Connects to a server by TLS over MPTCP. The certificate is verified.
  *
- * @throws {MptcpError} As `connect` does; `EINVAL` when one of the certificates cannot be read; and with the runtime's code (such as `"DEPTH_ZERO_SELF_SIGNED_CERT"`) when the
- * handshake fails.
+ * @throws {TypeError} As `connect` does; and when one of `cert` and `key` is without the other.
+ * @throws {MptcpError} As `connect` does; `EINVAL` when one of the certificates cannot be read; and with the runtime's code
+ * (such as `"DEPTH_ZERO_SELF_SIGNED_CERT"`) when the handshake fails.
  */
 export async function connectTls(options: ConnectTlsOptions): Promise<TlsConn> {
   checkConnectOptions(options);
@@ -257,6 +258,7 @@ export async function connectTls(options: ConnectTlsOptions): Promise<TlsConn> {
   for (const [name, value] of Object.entries({ serverName, cert, key })) {
     if (value !== undefined && typeof value !== "string") throw new TypeError(`Cannot use ${name}: it must be a string`);
   }
+  if ((cert === undefined) !== (key === undefined)) throw new TypeError("Cannot connect: cert and key go together");
   return await withDeadline(options, connectingTo(options), async (signal) => {
     const settings = {
       host: hostname,

@@ -195,5 +195,7 @@ describe("TLS", () => {
     assertThrows(() => listenTls({ port: 0, cert: "x", key: 5 as unknown as string }), TypeError);
     await assertRejects(() => connectTls({ port: 1, caCerts: "x" as unknown as string[] }), TypeError);
     await assertRejects(() => connectTls({ port: 1, serverName: 5 as unknown as string }), TypeError);
+    await assertRejects(() => connectTls({ port: 1, cert: CERT }), TypeError);
+    await assertRejects(() => connectTls({ port: 1, key: KEY }), TypeError);
   });
 });
