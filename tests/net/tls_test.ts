@@ -138,7 +138,6 @@ describe("TLS", () => {
 
   it("lets go of a client that leaves during its handshake", async () => {
     using listener = listenTls({ hostname: "127.0.0.1", port: 0, cert: CERT, key: KEY });
-    listener.accept().catch(() => {}); // on Deno a handshake begins when somebody accepts; none will come out of these
     const refusing = await connectTls({ port: listener.addr.port }).catch((error) => error);
     assert(refusing instanceof MptcpError); // it does not trust the certificate
     using leaving = await connect({ port: listener.addr.port });
