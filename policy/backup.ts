@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { show } from "../kernel/argument_checks.ts";
 import type { Policy, PolicyContext } from "../net/policy.ts";
 import { type PathCandidate, pathKey } from "../paths/path_candidates.ts";
 import { advertise } from "./advertise.ts";
@@ -16,12 +15,14 @@ export interface BackupOptions extends RemoteOptions {
   /**
    * Which paths are for use: an interface's name (`*` stands for anything) or an address of the host, or several, or a
    * function that tells.
+   *
+   * @default {the local address of the connection's first subflow}
    */
-  prefer: string | readonly string[] | ((where: { localAddress: string; interface: string | undefined }) => boolean);
+  prefer?: string | readonly string[] | ((where: { localAddress: string; interface: string | undefined }) => boolean);
 }
 
 /**
- * Sends over the preferred paths only, and keeps one more path per further address as a backup, which carries nothing until
+ * Sends over the preferred paths only (the first one unless told), and keeps one more path per further address as a backup, which carries nothing until
  * no preferred path works. A preferred path that was lost is tried again and again, and used as soon as it is back.
  *
  * The initial subflow too becomes a backup where it is not on a preferred path, once there is one that is. On a server it
@@ -38,17 +39,17 @@ export interface BackupOptions extends RemoteOptions {
  * conn.use(backup({ prefer: ["eth*", "wlan*"] }));
  * ```
  */
-export function backup(options: BackupOptions): Policy {
+export function backup(options: BackupOptions = {}): Policy {
   const remotes = checkRemotes(options);
   const { prefer } = options;
-  if (prefer === undefined) throw new TypeError(`Cannot use prefer ${show(prefer)}: it must say which paths are for use`);
-  const names = typeof prefer === "function" ? [] : checkNames("prefer", prefer);
-  const isPreferred = (where: Where) => typeof prefer === "function" ? prefer(where) : isNamed(names, where);
+  const names = prefer === undefined || typeof prefer === "function" ? undefined : checkNames("prefer", prefer);
   return {
     name: "backup",
     manages: true,
     attach(context) {
       if (context.side === "server") return advertise(context);
+      const wanted = names ?? [context.connection.localAddr.hostname];
+      const isPreferred = (where: Where) => typeof prefer === "function" ? prefer(where) : isNamed(wanted, where);
       const keeper = new Keeper(context, remotes, isPreferred);
       keeper.review();
       const review = () => keeper.review();

@@ -209,6 +209,14 @@ describe("backup", () => {
     assertEquals(world.take(), ["open 2", "open 3 backup", "backup 1 true"]);
   });
 
+  it("prefers the first path unless told", async () => {
+    const world = new World();
+    world.known = new Set([1, 2, 3]);
+    world.use(backup());
+    await world.settle();
+    assertEquals(world.take(), ["open 2 backup", "open 3 backup"]);
+  });
+
   it("tries the preferred path again and again when it is away", async () => {
     const world = new World();
     world.known = new Set([1, 2]);

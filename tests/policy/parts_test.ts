@@ -266,7 +266,6 @@ describe("what the policies are given", () => {
       [() => fullMesh({ remotes: ["example.com"] }), TypeError],
       [() => fullMesh({ remotes: "10.0.0.1" as never }), TypeError],
       [() => fullMesh(null as never), TypeError],
-      [() => backup({} as never), TypeError],
       [() => backup({ prefer: [] }), TypeError],
       [() => backup({ prefer: 3 as never }), TypeError],
       [() => interfaces({}), TypeError],
