@@ -1,6 +1,6 @@
 /**
- * Memory for what is received. Who is done with a chunk may give it back: on Node most of a download's time went into making
- * and collecting them.
+ * Memory for what is received, and for what is read from files. Who is done with a chunk may give it back: on Node most of a
+ * transfer's time went into making and collecting them.
  *
  * @module
  */
@@ -11,14 +11,20 @@ const SIZE = 1 << 18;
 const KEPT = 16;
 
 const free: Buffer[] = [];
+/** The memory of chunks: what a program hands over may look the same, and is not ours to use again. */
+const ours = new WeakSet<ArrayBufferLike>();
 
 /** A chunk with whatever in it. */
 export function takeChunk(): Buffer {
-  return free.pop() ?? Buffer.allocUnsafeSlow(SIZE);
+  const kept = free.pop();
+  if (kept !== undefined) return kept;
+  const chunk = Buffer.allocUnsafeSlow(SIZE);
+  ours.add(chunk.buffer);
+  return chunk;
 }
 
 /** @param bytes The beginning of a chunk, which nobody looks at any more; what is none is left alone. */
 export function giveChunk({ buffer, byteOffset }: Uint8Array): void {
-  if (byteOffset !== 0 || buffer.byteLength !== SIZE || free.length >= KEPT) return;
+  if (byteOffset !== 0 || !ours.has(buffer) || free.length >= KEPT) return;
   free.push(Buffer.from(buffer as ArrayBuffer));
 }

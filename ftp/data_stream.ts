@@ -10,7 +10,8 @@
 import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
 import type { Conn } from "../net/conn.ts";
-import { takeChunk } from "./chunks.ts";
+import { TlsConn } from "../net/tls.ts";
+import { giveChunk, takeChunk } from "./chunks.ts";
 import type { DataConnectionOwner } from "./data_connection.ts";
 import { delivered } from "./delivered.ts";
 
@@ -100,7 +101,12 @@ export class DataStream extends Duplex {
 
   /** `Writable` */
   override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void): void {
-    this.#onConn((conn) => conn.write(chunk), done, () => this.bytesWritten += chunk.length);
+    const write = async (conn: Conn) => {
+      await conn.write(chunk);
+      // TLS may look at it still.
+      if (!(conn instanceof TlsConn)) giveChunk(chunk);
+    };
+    this.#onConn(write, done, () => this.bytesWritten += chunk.length);
   }
 
   /** `Writable` */

@@ -3,14 +3,13 @@
  *
  * @module
  */
-import { close, createReadStream, fstat, open, type ReadStream, type Stats, write } from "node:fs";
+import { close, fstat, open, read, type Stats, write } from "node:fs";
 import { stat, truncate } from "node:fs/promises";
-import { Writable } from "node:stream";
+import { Readable, Writable } from "node:stream";
 import { promisify } from "node:util";
-import { giveChunk } from "./chunks.ts";
+import { giveChunk, takeChunk } from "./chunks.ts";
 
-/** Read at once: several times as fast as the 64 KiB that streams of files have by themselves. */
-const CHUNK = 1 << 18;
+const HIGH_WATER = 1 << 20;
 
 const opened = promisify<string, string, number>(open);
 const statsOf = promisify<number, Stats>(fstat);
@@ -18,7 +17,7 @@ const closed = promisify(close);
 
 /** What an upload is read from. */
 export interface FileSource {
-  stream: ReadStream;
+  stream: Readable;
   /** How many bytes there are to be sent; `null` for what is no regular file. */
   expected: number | null;
 }
@@ -34,11 +33,71 @@ export async function openSource(path: string, start: number, last = Infinity): 
     const stats = await statsOf(fd);
     const expected = stats.isFile() ? Math.max(0, Math.min(last + 1, stats.size) - start) : null;
     // Without a position what is no regular file, such as a pipe, can be read too.
-    const place = start === 0 && last === Infinity ? {} : { start, end: last };
-    return { stream: createReadStream("", { fd, highWaterMark: CHUNK, ...place }), expected };
+    const place = start === 0 && last === Infinity ? null : start;
+    return { stream: new FileReader(fd, place, last + 1 - start), expected };
   } catch (error) {
     await closed(fd);
     throw error;
+  }
+}
+
+/** A descriptor that is closed, but never under a call that is on its way: the number may be another file's by then. */
+class File {
+  readonly fd: number;
+  position: number | null;
+  #busy = false;
+  #closing: (() => void) | null = null;
+
+  constructor(fd: number, position: number | null) {
+    this.fd = fd;
+    this.position = position;
+  }
+
+  /** @returns The call's callback; what it is given is called unless the file is closing. */
+  call<T>(then: (error: Error | null, count: T) => void): (error: Error | null, count: T) => void {
+    this.#busy = true;
+    return (error, count) => {
+      this.#busy = false;
+      if (this.#closing) this.#closing();
+      else then(error, count);
+    };
+  }
+
+  close(done: (error?: Error | null) => void): void {
+    const close = () => void closed(this.fd).then(() => done(), done);
+    if (this.#busy) this.#closing = close;
+    else close();
+  }
+}
+
+/** A file's bytes, in chunks that can be given back. */
+class FileReader extends Readable {
+  readonly #file: File;
+  #left: number;
+
+  constructor(fd: number, position: number | null, length: number) {
+    super({ highWaterMark: HIGH_WATER });
+    this.#file = new File(fd, position);
+    this.#left = length;
+  }
+
+  override _read(): void {
+    const file = this.#file;
+    const chunk = takeChunk();
+    const most = Math.min(chunk.length, this.#left);
+    if (most === 0) return void this.push(null);
+    const then = file.call<number>((error, count) => {
+      if (error) return void this.destroy(error);
+      if (count === 0) return void this.push(null);
+      if (file.position !== null) file.position += count;
+      this.#left -= count;
+      this.push(chunk.subarray(0, count));
+    });
+    read(file.fd, chunk, 0, most, file.position, then);
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#file.close((failure) => done(error ?? failure ?? null));
   }
 }
 
@@ -63,35 +122,27 @@ export async function openSink(path: string, start: number): Promise<Writable> {
 }
 
 class FileSink extends Writable {
-  readonly #fd: number;
-  #position: number | null;
-  #closing: (() => void) | null = null;
-  #writing = false;
+  readonly #file: File;
 
   constructor(fd: number, position: number | null) {
-    super({ highWaterMark: 1 << 20 });
-    this.#fd = fd;
-    this.#position = position;
+    super({ highWaterMark: HIGH_WATER });
+    this.#file = new File(fd, position);
   }
 
   override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void, from = 0): void {
-    this.#writing = true;
-    write(this.#fd, chunk, from, chunk.length - from, this.#position, (error, count) => {
-      this.#writing = false;
-      if (this.#closing) return this.#closing();
+    const file = this.#file;
+    const then = file.call<number>((error, count) => {
       if (error) return done(error);
-      if (this.#position !== null) this.#position += count;
+      if (file.position !== null) file.position += count;
       if (from + count < chunk.length) return this._write(chunk, "", done, from + count);
       giveChunk(chunk);
       done();
     });
+    write(file.fd, chunk, from, chunk.length - from, file.position, then);
   }
 
   override _destroy(_error: Error | null, done: (error?: Error | null) => void): void {
-    const close = () => void closed(this.#fd).then(() => done(), done);
-    // Never under a write that is on its way: the number may be another file's by then.
-    if (this.#writing) this.#closing = close;
-    else close();
+    this.#file.close(done);
   }
 }
 
