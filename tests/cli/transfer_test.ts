@@ -206,7 +206,7 @@ describe("mptcp get", { skip }, () => {
     // At a terminal there is a line that is drawn again and again.
     const terminal = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)";
     const line = commandLine("get", "--force", "-o", file, address);
-    const shown = await lab.client.run("python3", ["-c", terminal, ...line]);
+    const shown = await lab.client.run("env", ["TERM=xterm", "python3", "-c", terminal, ...line]);
     const drawn = shown.split("\r\x1b[K").map((each) => each.replaceAll(/ +/g, " "));
     assert(
       drawn.some((each) => /^ ?\d+ % [\d.]+ MB [\d.]+ Mbit\/s.* by 10\.0\.1\.1 \d+ %, 10\.0\.[12]\.1 \d+ %/.test(each)),
