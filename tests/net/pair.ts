@@ -1,5 +1,5 @@
 /** Two ends of one connection over loopback, and what the tests of this folder need besides. */
-import { readdirSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import { type Conn, connect, type ConnectOptions, listen, type ListenOptions } from "@mptcp/mptcp";
 
 export interface Pair extends AsyncDisposable {
@@ -30,6 +30,17 @@ export async function pair(
 /** How many descriptors the process has open. */
 export function openDescriptors(): number {
   return readdirSync("/proc/self/fd").length;
+}
+
+/** How many sockets the process has open: unlike other descriptors, no runtime opens them for itself at a time of its own. */
+export function openSockets(): number {
+  return readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
+    } catch {
+      return false; // the folder itself
+    }
+  }).length;
 }
 
 /** Bytes that differ from place to place, so that a lost or doubled piece shows. */

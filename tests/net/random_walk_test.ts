@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { describe, it } from "node:test";
 import { type Conn, MptcpError } from "@mptcp/mptcp";
-import { openDescriptors, pair, pattern } from "./pair.ts";
+import { openSockets, pair, pattern } from "./pair.ts";
 
 /** A small generator of numbers (xorshift32): a walk that failed can be walked again by its seed. */
 function numbers(seed: number): (below: number) => number {
@@ -69,7 +69,7 @@ describe("random walks of both ends", () => {
         await ends.client.write(new Uint8Array(1));
         await reading;
       }
-      const before = openDescriptors();
+      const before = openSockets();
       for (let round = 0; round < 15; round++) {
         const next = numbers(seed * 1000 + round);
         await using ends = await pair();
@@ -87,10 +87,10 @@ describe("random walks of both ends", () => {
           }
         }
       }
-      for (let turn = 0; turn < 200 && openDescriptors() > before; turn++) {
+      for (let turn = 0; turn < 200 && openSockets() > before; turn++) {
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
-      assertEquals(openDescriptors(), before);
+      assertEquals(openSockets(), before);
     });
   }
 });
