@@ -200,7 +200,7 @@ describe("mptcp get", { skip }, () => {
     assertEquals(code, 0, stderr);
     const { subflows } = JSON.parse(stdout) as { subflows: { remote: { hostname: string }; bytesReceived: number }[] };
     assertEquals(subflows.map(({ remote }) => remote.hostname).sort(), [addressOf("server", 1), addressOf("server", 2)]);
-    for (const { bytesReceived } of subflows) assert(bytesReceived > 500_000, stdout);
+    for (const { bytesReceived } of subflows) assert(bytesReceived > 100_000, stdout);
     assertMatch(stderr, /by 10\.0\.1\.1 \d+ %, 10\.0\.2\.1 \d+ %|by 10\.0\.1\.1 \d+ %, 10\.0\.1\.1 \d+ %/);
     assertEquals(new Uint8Array(readFileSync(file)), pattern(6_000_000));
     // At a terminal there is a line that is drawn again and again.

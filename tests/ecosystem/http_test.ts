@@ -32,7 +32,7 @@ describe("HTTP clients and nginx", () => {
       const { connections, result } = await client.report();
       assertEquals(result, DONE);
       assertEquals(connections.length, 1);
-      await assertMultipath(lab, server.port, connections, { carried: 400_000 });
+      await assertMultipath(lab, server.port, connections, { carried: 100_000 });
       await client.end();
     });
   }

@@ -120,9 +120,9 @@ describe("fetch over two paths", { skip }, () => {
           fetched.subflows.map(({ remote }) => remote).sort(),
           [1, 2].map((i) => addressOf("server", i, version)),
         );
-        for (const subflow of fetched.subflows) assertGreater(subflow[way], 400_000);
+        for (const subflow of fetched.subflows) assertGreater(subflow[way], 100_000);
         assertEquals([served.mptcp, served.paths.length], [true, 2]);
-        for (const path of served.paths) assertGreater(path[upload ? "received" : "sent"], 400_000);
+        for (const path of served.paths) assertGreater(path[upload ? "received" : "sent"], 100_000);
 
         // The connection is kept: both kernels have it.
         for (const end of [lab.client, lab.server]) {
@@ -147,8 +147,8 @@ describe("fetch over two paths", { skip }, () => {
       const [fetched, served] = [await ended(agent), await child.json<Served>()];
       assertEquals([fetched.bytes, fetched.sha256], [SIZE, served.sha256]);
       assertEquals([fetched.isMultipath, fetched.subflows.length, served.mptcp], [true, 2, true]);
-      for (const { received } of fetched.subflows) assertGreater(received, 400_000);
-      for (const { sent } of served.paths) assertGreater(sent, 400_000);
+      for (const { received } of fetched.subflows) assertGreater(received, 100_000);
+      for (const { sent } of served.paths) assertGreater(sent, 100_000);
     } finally {
       rmSync(folder, { recursive: true });
     }

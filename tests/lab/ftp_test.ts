@@ -87,7 +87,7 @@ for (const server of [vsftpd, pyftpdlib]) {
           await assertTwoPaths(lab, control);
           for (let transfer = 0; transfer < 2; transfer++) {
             client.send("go on");
-            await assertTwoPaths(lab, await client.json<Open>(), 400_000);
+            await assertTwoPaths(lab, await client.json<Open>(), 100_000);
           }
           client.send("go on");
           const { sent, received, names, over } = await client.json<

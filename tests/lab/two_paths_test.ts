@@ -35,10 +35,10 @@ describe("Two paths", { skip }, () => {
       assertGreater(Number(theirs?.info["subflows"]), 0, "ss on the server knows no further subflow");
       assertEquals(new Set(seen.subflows.map(({ id }) => id)).size, seen.subflows.length);
       const used = (remote: string) => seen.subflows.find((subflow) => subflow.remote === remote)?.sent ?? 0;
-      assertGreater(used(addressOf("server", 1, version)), 400_000);
-      assertGreater(used(addressOf("server", 2, version)), 400_000);
+      assertGreater(used(addressOf("server", 1, version)), 100_000);
+      assertGreater(used(addressOf("server", 2, version)), 100_000);
       const theirCounts = report.paths.map(({ received }) => received).sort((a, b) => b - a);
-      assert(theirCounts.length >= 2 && theirCounts[1]! > 400_000, `the peer counts ${theirCounts}`);
+      assert(theirCounts.length >= 2 && theirCounts[1]! > 100_000, `the peer counts ${theirCounts}`);
     });
   }
 
@@ -67,9 +67,9 @@ describe("Two paths", { skip }, () => {
     };
     assertEquals(report.receivedSha256, sent.sha256);
     assertEquals(seen.subflows.map(({ local }) => local), [hostname, addressOf("server", 2)]);
-    for (const { sent } of seen.subflows) assertGreater(sent, 400_000);
+    for (const { sent } of seen.subflows) assertGreater(sent, 100_000);
     assertEquals(report.paths.length, 2);
-    for (const { received } of report.paths) assertGreater(received, 400_000);
+    for (const { received } of report.paths) assertGreater(received, 100_000);
   });
 
   for (const cut of [1, 2]) {
