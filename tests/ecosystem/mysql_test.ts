@@ -29,7 +29,7 @@ describe("mysql2 and MariaDB", () => {
       const { connections, result } = await client.report();
       assertEquals(result, { rows: 4000, sha256: rowsHash(), blob: true, ssl });
       assertEquals(connections.length, 1);
-      await assertMultipath(lab, server.port, connections, { carried: 400_000 });
+      await assertMultipath(lab, server.port, connections, { carried: 100_000 });
       await client.end();
     });
   }

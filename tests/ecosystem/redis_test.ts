@@ -15,7 +15,7 @@ describe("ioredis and Redis", () => {
     await using client = Client.start(lab.client, "redis.ts", "values", addressOf("server", 1), server.port);
     const { connections, result } = await client.report<{ same: boolean; count: string }>();
     assertEquals([result.same, result.count], [true, "42"]);
-    await assertMultipath(lab, server.port, connections, { carried: 400_000 });
+    await assertMultipath(lab, server.port, connections, { carried: 100_000 });
     await client.end();
   });
 

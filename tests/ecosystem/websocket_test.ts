@@ -21,7 +21,7 @@ describe("ws and a WebSocket server", () => {
       await using client = Client.start(lab.client, "websocket.ts", scenario, addressOf("server", 1), server.port);
       const { connections, result } = await client.report();
       assertEquals(result, { echoed: [true, true, true, true], pong: "there?" });
-      await assertMultipath(lab, server.port, connections, { carried: 400_000 });
+      await assertMultipath(lab, server.port, connections, { carried: 100_000 });
       await client.end();
     });
   }

@@ -12,7 +12,7 @@ import { until } from "./until.ts";
 const SLOW = [{ rateMbit: 50 }, { rateMbit: 50 }];
 const TOTAL = 4_000_000;
 /** What each path must have carried at least. */
-const SHARE = 400_000;
+const SHARE = 100_000;
 
 /** What the agents do not have by themselves. */
 const MODULE = new URL("../../http/mod.ts", import.meta.url).href;
