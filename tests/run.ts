@@ -3,7 +3,7 @@
  *
  *   npm test                         everything, on all three
  *   npm test -- --runtime=bun lab    only Bun, only files whose path contains "lab"
- *   npm test -- --jobs=1             one file after the other (two at a time unless told)
+ *   npm test -- --jobs=1             one file after the other (two at a time unless told, also by MPTCP_TEST_JOBS)
  *
  * Each file runs in a process group of its own, which is ended when the file takes too long: then it counts as failed.
  *
@@ -144,7 +144,7 @@ async function runAll(runtime: Runtime, files: string[], jobs: number): Promise<
 const args = process.argv.slice(2);
 const valueOf = (name: string) => args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
 const runtimes = (valueOf("runtime")?.split(",") ?? ["deno", "bun", "node"]) as Runtime[];
-const jobs = Number(valueOf("jobs") ?? 2);
+const jobs = Number(valueOf("jobs") ?? process.env["MPTCP_TEST_JOBS"] ?? 2);
 const words = args.filter((arg) => !arg.startsWith("--"));
 const files = globSync("tests/**/*_test.ts")
   .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
