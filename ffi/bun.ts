@@ -32,7 +32,6 @@ import { type AttemptHost, Attempts, socketError } from "./attempts.ts";
 import { BunHttp, type BunHttpApi } from "./bun_http.ts";
 import { Libc } from "./libc.ts";
 import { openFirst } from "./libc_paths.ts";
-import { lingerReset } from "./net_channel.ts";
 import { bindCalls, SYMBOLS } from "./symbols.ts";
 
 /** The parts of a Bun socket in use here. */
@@ -188,7 +187,7 @@ class BunChannel implements Channel {
   }
 
   reset(): void {
-    lingerReset(this.#libc, this.fd);
+    this.#libc.resetOnClose(this.fd);
     this.close();
   }
 

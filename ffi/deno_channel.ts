@@ -27,7 +27,6 @@ export class DenoChannel extends NetChannel {
   readonly #reactor: Reactor;
   /** What a write waits for, or -1. */
   #waiting = -1;
-  #ref = true;
 
   /** @param fd A connected descriptor, the channel's from now on. */
   constructor(libc: Libc, reactor: Reactor, fd: number) {
@@ -39,7 +38,7 @@ export class DenoChannel extends NetChannel {
     const fd = this.fd;
     if (fd < 0) return super.write(bytes, done); // tells what is wrong
     this.#waiting = fd;
-    this.#reactor.wait(fd, EPOLLOUT, this.#ref).then((events) => {
+    this.#reactor.wait(fd, EPOLLOUT, this.keepsAlive).then((events) => {
       if (events === 0 || this.fd < 0) return; // closed meanwhile: the owner knows
       this.#forget();
       const count = this.send(bytes);
@@ -55,7 +54,6 @@ export class DenoChannel extends NetChannel {
   }
 
   override setRef(ref: boolean): void {
-    this.#ref = ref;
     if (this.#waiting >= 0) this.#reactor.setRef(this.#waiting, ref);
     super.setRef(ref);
   }

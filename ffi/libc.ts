@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { F_DUPFD_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL } from "../kernel/constants.ts";
+import { F_DUPFD_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL, SO_LINGER, SOL_SOCKET } from "../kernel/constants.ts";
 import { EALREADY, EBADF, EINPROGRESS, EINVAL } from "../kernel/errno.ts";
 import { EVENT_SIZE } from "./epoll_event.ts";
 import type { RawCalls } from "./symbols.ts";
@@ -14,6 +14,9 @@ const BAD_FD = -EBADF;
 const MAX_IO = 1 << 30;
 
 const isFd = (fd: number): boolean => (fd | 0) === fd && fd >= 0;
+
+/** `struct linger { int l_onoff = 1; int l_linger = 0; }` */
+const LINGER_RESET = new Uint8Array(new Int32Array([1, 0]).buffer);
 
 /** The bytes of `text` with the closing NUL of a C string. */
 export function cString(text: string): Uint8Array {
@@ -132,6 +135,11 @@ export class Libc {
     if (!isFd(fd)) return BAD_FD;
     this.#int[0] = value;
     return this.#raw.setsockopt(fd, level, name, this.#int, 4);
+  }
+
+  /** Makes `close` abort the connection. */
+  resetOnClose(fd: number): number {
+    return this.setsockopt(fd, SOL_SOCKET, SO_LINGER, LINGER_RESET);
   }
 
   /** Fills `address` with our end's sockaddr and gives its length. */

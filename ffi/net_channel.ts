@@ -10,13 +10,11 @@
  */
 import { Buffer } from "node:buffer";
 import { Socket } from "node:net";
-import { SHUT_WR, SO_LINGER, SOL_SOCKET } from "../kernel/constants.ts";
+import { SHUT_WR } from "../kernel/constants.ts";
 import { systemError } from "../kernel/error.ts";
 import type { Channel, ChannelOwner } from "./adapter.ts";
 import type { Libc } from "./libc.ts";
 
-/** `struct linger { int l_onoff = 1; int l_linger = 0; }`: close() aborts the connection. */
-const LINGER_RESET = new Uint8Array(new Int32Array([1, 0]).buffer);
 const EMPTY = new Uint8Array(0);
 
 /** The parts of a `net.Socket` that its type does not show. */
@@ -36,18 +34,13 @@ export function takeReads(socket: Socket, push: (chunk: Uint8Array | null) => bo
   inner(socket).push = push;
 }
 
-/** Abortive close, where FFI can ask for it. */
-export function lingerReset(libc: Libc, fd: number): void {
-  libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, LINGER_RESET);
-}
-
 /** See the module's comment. */
 export class NetChannel implements Channel {
   owner: ChannelOwner | null = null;
   readonly #libc: Libc;
   #fd: number;
   #socket: Socket | null = null;
-  #ref = true;
+  protected keepsAlive = true;
   #ended = false;
   #pushing = false;
   #again = false;
@@ -111,12 +104,12 @@ export class NetChannel implements Channel {
   }
 
   reset(): void {
-    lingerReset(this.#libc, this.fd);
+    this.#libc.resetOnClose(this.fd);
     this.close();
   }
 
   setRef(ref: boolean): void {
-    this.#ref = ref;
+    this.keepsAlive = ref;
     if (this.#socket) ref ? this.#socket.ref() : this.#socket.unref();
   }
 
@@ -155,7 +148,7 @@ export class NetChannel implements Channel {
     });
     socket.on("error", this.#onError);
     socket.once("close", this.#onClose);
-    if (!this.#ref) socket.unref();
+    if (!this.keepsAlive) socket.unref();
     this.adopted(socket);
     return socket;
   }

@@ -15,15 +15,6 @@ interface Progress {
 }
 
 function progress(conn: Conn): Progress {
-  try {
-    return ask(conn);
-  } catch {
-    // A connection that the peer has ended has no addresses any more: there is nothing left to wait for.
-    return { acknowledged: 0, complete: true };
-  }
-}
-
-function ask(conn: Conn): Progress {
   const info = conn.info();
   if (info?.sndUna !== undefined && info.writeSeq !== undefined) {
     return { acknowledged: info.sndUna, complete: info.sndUna === info.writeSeq };
@@ -42,12 +33,12 @@ function ask(conn: Conn): Progress {
  * @throws {DOMException} `TimeoutError`
  */
 export function delivered(conn: Conn, timeout: number, look: () => void): Promise<void> {
-  if (progress(conn).complete) return Promise.resolve();
+  // Closed: whoever did that knows why.
+  if (conn.fd < 0 || progress(conn).complete) return Promise.resolve();
   return new Promise((resolve, reject) => {
     let last = progress(conn).acknowledged;
     let idle = 0;
     const timer = setInterval(() => {
-      // Closed: whoever did that knows why.
       if (conn.fd < 0) return end(resolve);
       look();
       const { acknowledged, complete } = progress(conn);

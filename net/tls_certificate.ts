@@ -8,8 +8,15 @@ import { createSecureContext, rootCertificates, type SecureContext } from "node:
 import { runtime } from "../ffi/mod.ts";
 import { MptcpError } from "../kernel/error.ts";
 
+/** A certificate and its key, as options give them. */
+export interface OwnCertificate {
+  cert?: string | undefined;
+  key?: string | undefined;
+}
+
 /** What is wrong with them; `null` when nothing is found. */
-function faultOf(cert: string, key: string): string | null {
+function faultOf({ cert, key }: OwnCertificate): string | null {
+  if (cert === undefined || key === undefined) return null;
   let certificate: X509Certificate;
   let privateKey: KeyObject;
   try {
@@ -25,12 +32,6 @@ function faultOf(cert: string, key: string): string | null {
   return certificate.checkPrivateKey(privateKey) ? null : "key is not the key of cert";
 }
 
-/** A certificate and its key, as options give them. */
-export interface OwnCertificate {
-  cert?: string | undefined;
-  key?: string | undefined;
-}
-
 /**
  * The error to throw, when a runtime did not take them.
  *
@@ -38,9 +39,8 @@ export interface OwnCertificate {
  *
  * @param what What cannot be done.
  */
-export function explainCertificate(what: string, error: unknown, { cert, key }: OwnCertificate): unknown {
-  if (cert === undefined || key === undefined) return error;
-  const fault = faultOf(cert, key);
+export function explainCertificate(what: string, error: unknown, own: OwnCertificate): unknown {
+  const fault = faultOf(own);
   return fault === null ? error : new MptcpError("EINVAL", `Cannot ${what}: ${fault}`, { cause: error });
 }
 
@@ -55,15 +55,14 @@ export function secureContext(what: string, own: OwnCertificate, ca: readonly st
   const { cert, key } = own;
   const none = ca.findIndex((each) => !isCertificate(each));
   if (none >= 0) throw new MptcpError("EINVAL", `Cannot ${what}: caCerts[${none}] is no certificate in PEM`);
+  const fault = runtime === "deno" ? faultOf(own) : null;
+  if (fault !== null) throw new MptcpError("EINVAL", `Cannot ${what}: ${fault}`);
+  const trusted = ca.length === 0 ? {} : { ca: [...rootCertificates, ...ca] };
   const pair = cert === undefined || key === undefined ? {} : { cert, key };
   try {
-    const context = createSecureContext({ ...(ca.length === 0 ? {} : { ca: [...rootCertificates, ...ca] }), ...pair });
-    if (runtime !== "deno") return context;
-    const late = explainCertificate(what, null, own);
-    if (late === null) return context;
-    throw late;
+    return createSecureContext({ ...trusted, ...pair });
   } catch (error) {
-    throw error instanceof MptcpError ? error : explainCertificate(what, error, own);
+    throw explainCertificate(what, error, own);
   }
 }
 

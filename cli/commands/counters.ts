@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, JSON_OPTION } from "../frame/command.ts";
 import { EXIT, Failure } from "../frame/failure.ts";
+import { slept } from "../frame/slept.ts";
 
 export const counters: Command = {
   name: "counters",
@@ -62,14 +62,4 @@ export const counters: Command = {
 function lines(shown: readonly (readonly [string, number])[]): string[] {
   const width = Math.max(0, ...shown.map(([name]) => name.length));
   return shown.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
-}
-
-/** Waits; false when that was to end. */
-async function slept(ms: number, signal: AbortSignal): Promise<boolean> {
-  try {
-    await sleep(ms, undefined, { signal });
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -9,6 +9,7 @@ import { ipVersion } from "../../kernel/ip.ts";
 import type { HttpServer } from "../../http/mod.ts";
 import { type Command, type Context, JSON_OPTION, UsageError } from "../frame/command.ts";
 import { EXIT, Failure } from "../frame/failure.ts";
+import { slept } from "../frame/slept.ts";
 import { INTERVAL_OPTION } from "./top.ts";
 
 const PORT = 8484;
@@ -114,15 +115,5 @@ function watching<T>(begin: () => AsyncIterable<T>): { iterable: AsyncIterable<T
     if ((error as { code?: string }).code !== "EPERM") throw error;
     const none = (async function* (): AsyncGenerator<T> {})();
     return { iterable: none, refusal: "Events are told to who has CAP_NET_ADMIN only: run this as root to see them." };
-  }
-}
-
-/** Waits; false when that was to end. */
-async function slept(ms: number, signal: AbortSignal): Promise<boolean> {
-  try {
-    await sleep(ms, undefined, { signal });
-    return true;
-  } catch {
-    return false;
   }
 }

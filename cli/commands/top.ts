@@ -4,12 +4,12 @@
  * @module
  */
 import process from "node:process";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { ConnectionView, View } from "../watch/meter.ts";
 import { type Order, ORDERS, sorted } from "../watch/order.ts";
 import { type Command, type Context, JSON_OPTION, type Option } from "../frame/command.ts";
 import { EXIT } from "../frame/failure.ts";
 import { bytesText, type Output, rateText } from "../frame/output.ts";
+import { slept } from "../frame/slept.ts";
 
 /** How often it is looked at what the kernel has counted. */
 export const INTERVAL_OPTION: Option = {
@@ -203,14 +203,4 @@ async function live(context: Context): Promise<number> {
     draw();
   }
   return code;
-}
-
-/** Waits; false when that was to end. */
-async function slept(ms: number, signal: AbortSignal): Promise<boolean> {
-  try {
-    await sleep(ms, undefined, { signal });
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Libc } from "../../ffi/mod.ts";
-import { EPOLLERR, SO_LINGER, SOL_SOCKET } from "../../kernel/constants.ts";
+import { EPOLLERR } from "../../kernel/constants.ts";
 import type { BufferPool } from "./buffers.ts";
 import { Flow, type Progress, type Side } from "./flow.ts";
 import { AT } from "./messages.ts";
@@ -24,9 +24,6 @@ export interface PairHost {
   /** The pair is over, its sockets are closed. */
   over(pair: Pair): void;
 }
-
-/** `struct linger { int l_onoff = 1; int l_linger = 0; }`: close() aborts the connection. */
-const LINGER_RESET = new Uint8Array(new Int32Array([1, 0]).buffer);
 
 /** See the module's comment. */
 export class Pair {
@@ -103,7 +100,7 @@ export class Pair {
   abort(): void {
     if (this.#closed) return;
     this.#host.counters[AT.resets]!++;
-    for (const { fd } of [this.#client, this.#target]) this.#host.libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, LINGER_RESET);
+    for (const { fd } of [this.#client, this.#target]) this.#host.libc.resetOnClose(fd);
     this.close();
   }
 }

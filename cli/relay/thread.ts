@@ -12,7 +12,6 @@ import {
   EPOLLIN,
   IPPROTO_TCP,
   SO_KEEPALIVE,
-  SO_LINGER,
   SO_PROTOCOL,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
@@ -45,7 +44,6 @@ const ACCEPT_BATCH = 64;
 const TICK = 250;
 /** Trouble is told at most so often, ms. */
 const TROUBLE_EVERY = 5000;
-const LINGER_RESET = new Uint8Array(new Int32Array([1, 0]).buffer);
 
 class RelayThread implements PairHost {
   readonly libc: Libc;
@@ -214,7 +212,7 @@ class RelayThread implements PairHost {
   }
 
   #refuse(fd: number): void {
-    this.libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, LINGER_RESET);
+    this.libc.resetOnClose(fd);
     this.poller.close(fd);
   }
 
