@@ -8,7 +8,7 @@ import { Readable, Writable } from "node:stream";
 import { after, describe, it } from "node:test";
 import { FtpClient, type FtpClientOptions, FTPError } from "@mptcp/mptcp/ftp";
 import { connect, listen, MptcpError } from "@mptcp/mptcp";
-import { openDescriptors } from "../net/pair.ts";
+import { openAtLast, openDescriptors } from "../net/pair.ts";
 import { type Script, ScriptedServer, type Session } from "./scripted_server.ts";
 
 const TIMEOUT = 700;
@@ -441,9 +441,6 @@ describe("Nothing is left", () => {
     await round();
     const before = openDescriptors();
     for (let i = 0; i < 3; i++) await round();
-    for (let turn = 0; turn < 300 && openDescriptors() > before; turn++) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    assertEquals(Math.max(openDescriptors(), before), before);
+    assertEquals(Math.max(await openAtLast(openDescriptors, before, 3000), before), before);
   });
 });

@@ -10,7 +10,7 @@ import { Readable, Writable } from "node:stream";
 import { after, describe, it } from "node:test";
 import { connect, MptcpError } from "@mptcp/mptcp";
 import { FtpClient } from "@mptcp/mptcp/ftp";
-import { openDescriptors } from "../net/pair.ts";
+import { openAtLast, openDescriptors } from "../net/pair.ts";
 import { type Script, ScriptedServer, type Session } from "./scripted_server.ts";
 
 const BYTES = new TextEncoder().encode("0123456789".repeat(1000));
@@ -105,10 +105,7 @@ describe("FtpClient", () => {
     for (let i = 0; i < 3; i++) await refused(); // what the runtime opens for itself is no leak
     const before = openDescriptors();
     for (let i = 0; i < 20; i++) await refused();
-    for (let turn = 0; openDescriptors() > before && turn < 200; turn++) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    assert(openDescriptors() <= before);
+    assert(await openAtLast(openDescriptors, before) <= before);
     release();
     await first;
     assertEquals(got, 2 * BYTES.length);

@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { connect, connectTls, MptcpError } from "@mptcp/mptcp";
 import type { HttpServer, ServeOptions } from "../../http/serve.ts";
 import { CERT, KEY } from "../net/certificate.ts";
-import { openDescriptors, utf8 } from "../net/pair.ts";
+import { openAtLast, openDescriptors, utf8 } from "../net/pair.ts";
 import { RawClient } from "./raw_client.ts";
 import { native, type Start, WAYS } from "./ways.ts";
 
@@ -180,10 +180,7 @@ for (const [way, start] of WAYS) {
       const before = openDescriptors();
       for (let index = 0; index < 5; index++) for (const tls of [false, true]) await round(tls);
       // Whoever is the server, the kernel may tell of a client's end a little later.
-      for (let turn = 0; turn < 200 && openDescriptors() > before; turn++) {
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
-      assertEquals(openDescriptors(), before);
+      assertEquals(await openAtLast(openDescriptors, before), before);
     });
   });
 

@@ -9,7 +9,7 @@ import { askFirst } from "../../http/serve/first_request.ts";
 import type { Steps } from "../../http/serve/runtime_engine.ts";
 import { EPOLL_CTL_ADD, SO_PROTOCOL } from "../../kernel/constants.ts";
 import { readText } from "../../paths/proc.ts";
-import { openDescriptors } from "../net/pair.ts";
+import { openAtLast, openDescriptors } from "../net/pair.ts";
 import { RawClient } from "./raw_client.ts";
 import { startWith } from "./ways.ts";
 
@@ -102,10 +102,7 @@ describe("serve falls back to relaying", () => {
       assertEquals(await warnings(round), ["MPTCP_SERVE_PORTABLE"]);
       const before = openDescriptors();
       await round();
-      for (let turn = 0; turn < 200 && openDescriptors() > before; turn++) {
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
-      assertEquals(openDescriptors(), before);
+      assertEquals(await openAtLast(openDescriptors, before), before);
     });
   }
 

@@ -5,7 +5,7 @@ import { connectTls } from "@mptcp/mptcp";
 import { type ServeHandler, upgradeWebSocket } from "../../http/serve.ts";
 import { runtime } from "../../ffi/mod.ts";
 import { CERT, KEY } from "../net/certificate.ts";
-import { openDescriptors, pattern, utf8 } from "../net/pair.ts";
+import { openAtLast, openDescriptors, pattern, utf8 } from "../net/pair.ts";
 import { RawClient } from "./raw_client.ts";
 import {
   ACCEPT,
@@ -355,10 +355,7 @@ for (const [way, start] of WAYS) {
       await round();
       const before = openDescriptors();
       for (let turn = 0; turn < 5; turn++) await round();
-      for (let turn = 0; turn < 200 && openDescriptors() > before; turn++) {
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
-      assertLess(openDescriptors(), before + 1);
+      assertLess(await openAtLast(openDescriptors, before), before + 1);
     });
   });
 }

@@ -1,5 +1,6 @@
 /** Nothing is left behind by what watches and manages paths: no descriptor, no timer, no subscription. */
 import { assert, assertEquals } from "@std/assert";
+import { Program } from "../host/program.ts";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
 import { describe, it } from "../suite.ts";
 import { managed } from "./managed.ts";
@@ -46,26 +47,13 @@ describe("managing paths leaves nothing behind", { skip }, () => {
   it("no process that lives on", async () => {
     await using lab = await Lab.open({ endpoints: false });
     const { port } = await managed(lab);
-    const { mkdtempSync, rmSync, writeFileSync } = await import("node:fs");
-    const { tmpdir } = await import("node:os");
-    const { join } = await import("node:path");
-    const folder = mkdtempSync(join(tmpdir(), "mptcp-test-"));
-    try {
-      const file = join(folder, "program.mts");
-      const mod = new URL("../../mod.ts", import.meta.url).href;
-      writeFileSync(
-        file,
-        `import { connect } from "${mod}";
-        const conn = await connect({ hostname: "${addressOf("server", 1)}", port: ${port}, paths: "userspace" });
-        conn.unref();
-        conn.events(); // that nobody reads
-        console.log("end");`,
-      );
-      const child = lab.client.script(file);
-      assertEquals(await child.line(), "end");
-      assertEquals((await child.ended).code, 0);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+    using program = new Program(`import { connect } from "MPTCP";
+      const conn = await connect({ hostname: "${addressOf("server", 1)}", port: ${port}, paths: "userspace" });
+      conn.unref();
+      conn.events(); // that nobody reads
+      console.log("end");`);
+    const child = lab.client.script(program.file);
+    assertEquals(await child.line(), "end");
+    assertEquals((await child.ended).code, 0);
   });
 });

@@ -1,5 +1,6 @@
 /** Where policies can be attached, how they go together, and that they leave nothing behind. */
 import { assert, assertEquals } from "@std/assert";
+import { Program } from "../host/program.ts";
 import { addressOf, Lab, labNeeds } from "../lab.ts";
 import { describe, it } from "../suite.ts";
 import { managed } from "./managed.ts";
@@ -193,29 +194,16 @@ describe("policies leave nothing behind", { skip }, () => {
   it("no process that lives on", async () => {
     await using lab = await Lab.open();
     const { port } = await managed(lab);
-    const { mkdtempSync, rmSync, writeFileSync } = await import("node:fs");
-    const { tmpdir } = await import("node:os");
-    const { join } = await import("node:path");
-    const folder = mkdtempSync(join(tmpdir(), "mptcp-test-"));
-    try {
-      const file = join(folder, "program.mts");
-      const url = (path: string) => new URL(`../../${path}`, import.meta.url).href;
-      writeFileSync(
-        file,
-        `import { connect } from "${url("mod.ts")}";
-        import { fullMesh, selfHealing, usePolicy } from "${url("policy/mod.ts")}";
-        usePolicy(fullMesh());
-        const conn = await connect({ hostname: "${addressOf("server", 1)}", port: ${port}, paths: "userspace" });
-        conn.unref();
-        const handle = conn.use(selfHealing());
-        handle.decisions().next();
-        console.log("end");`,
-      );
-      const child = lab.client.script(file);
-      assertEquals(await child.line(), "end");
-      assertEquals((await child.ended).code, 0);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+    using program = new Program(`import { connect } from "MPTCP";
+      import { fullMesh, selfHealing, usePolicy } from "${new URL("../../policy/mod.ts", import.meta.url).href}";
+      usePolicy(fullMesh());
+      const conn = await connect({ hostname: "${addressOf("server", 1)}", port: ${port}, paths: "userspace" });
+      conn.unref();
+      const handle = conn.use(selfHealing());
+      handle.decisions().next();
+      console.log("end");`);
+    const child = lab.client.script(program.file);
+    assertEquals(await child.line(), "end");
+    assertEquals((await child.ended).code, 0);
   });
 });

@@ -43,6 +43,20 @@ export function openSockets(): number {
   }).length;
 }
 
+/**
+ * Waits until no more are open than before: runtimes and the kernel let go of some a moment later.
+ *
+ * @param count `openDescriptors` or `openSockets`.
+ * @param patience How long to wait, ms.
+ * @returns How many are open in the end.
+ */
+export async function openAtLast(count: () => number, before: number, patience = 2000): Promise<number> {
+  for (const deadline = performance.now() + patience; count() > before && performance.now() < deadline;) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return count();
+}
+
 /** Bytes that differ from place to place, so that a lost or doubled piece shows. */
 export function pattern(length: number, offset = 0): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length);

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { describe, it } from "node:test";
 import { type Conn, MptcpError } from "@mptcp/mptcp";
-import { openSockets, pair, pattern } from "./pair.ts";
+import { openAtLast, openSockets, pair, pattern } from "./pair.ts";
 
 /** A small generator of numbers (xorshift32): a walk that failed can be walked again by its seed. */
 function numbers(seed: number): (below: number) => number {
@@ -98,10 +98,7 @@ describe("random walks of both ends", () => {
           }
         }
       }
-      for (let turn = 0; turn < 200 && openSockets() > before; turn++) {
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
-      assertEquals(openSockets(), before);
+      assertEquals(await openAtLast(openSockets, before), before);
     });
   }
 });

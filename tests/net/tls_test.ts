@@ -3,7 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
 import { connect, connectTls, listen, listenTls, MptcpError, type TlsConn } from "@mptcp/mptcp";
 import { CERT, KEY } from "./certificate.ts";
-import { openDescriptors, pattern, readAll, readExactly, text, utf8 } from "./pair.ts";
+import { openAtLast, openDescriptors, pattern, readAll, readExactly, text, utf8 } from "./pair.ts";
 
 const TRUST = { caCerts: [CERT] };
 
@@ -183,10 +183,8 @@ describe("TLS", () => {
       assertThrows(() => client.info(), MptcpError);
       await assertRejects(() => client.read(new Uint8Array(1)), MptcpError);
     }
-    for (let turn = 0; turn < 200 && openDescriptors() > before; turn++) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    assert(openDescriptors() <= before, `${openDescriptors()} descriptors, ${before} before`);
+    const after = await openAtLast(openDescriptors, before);
+    assert(after <= before, `${after} descriptors, ${before} before`);
   });
 
   it("refuses wrong arguments", async () => {
