@@ -1,21 +1,18 @@
 /**
- * A channel over `net.Socket`, for Deno and Node.
+ * A channel over `net.Socket`: what Deno's and Node's have in common.
  *
- * The socket serves as the readiness of a descriptor: it is asked for one chunk at a time, and what else is there comes by
- * `recv` into the reader's own buffer. That is level with C, where `data` events cost three to ten times as much CPU. To ask
- * for one chunk, two methods of the stream are replaced on this instance: `_read` (so that the stream machinery does not
- * read ahead) and `push` (so that the chunk comes to us). `toNode` puts the ordinary ones back.
+ * Of the socket, the runtimes' channels use what tells of readiness; what is there comes by `recv` into the reader's own
+ * buffer. That is level with C, where `data` events cost three to ten times as much CPU. So the stream machinery must not
+ * read ahead: its `_read` is replaced on this instance, and `toNode` puts the ordinary one back.
  *
  * @module
  */
 import { Buffer } from "node:buffer";
-import { Socket } from "node:net";
+import { Socket, type SocketConstructorOpts } from "node:net";
 import { SHUT_WR } from "../kernel/constants.ts";
-import { systemError } from "../kernel/error.ts";
+import { check, systemError } from "../kernel/error.ts";
 import type { Channel, ChannelOwner } from "./adapter.ts";
 import type { Libc } from "./libc.ts";
-
-const EMPTY = new Uint8Array(0);
 
 /** The parts of a `net.Socket` that its type does not show. */
 interface Inner {
@@ -28,22 +25,14 @@ interface Inner {
 const inner = (socket: Socket): Inner => socket as unknown as Inner;
 const prototype = inner(Socket.prototype);
 
-/** Makes the socket hand over one chunk at a time, and only when asked. */
-export function takeReads(socket: Socket, push: (chunk: Uint8Array | null) => boolean): void {
-  inner(socket)._read = () => {};
-  inner(socket).push = push;
-}
-
 /** See the module's comment. */
-export class NetChannel implements Channel {
+export abstract class NetChannel implements Channel {
   owner: ChannelOwner | null = null;
   readonly #libc: Libc;
   #fd: number;
   #socket: Socket | null = null;
   protected keepsAlive = true;
   #ended = false;
-  #pushing = false;
-  #again = false;
   #error: unknown;
   readonly #onError = (error: unknown): void => {
     this.#error = error;
@@ -79,14 +68,10 @@ export class NetChannel implements Channel {
     return this.#libc.send(this.fd, bytes);
   }
 
-  awaitReadable(): void {
-    // From within `push` the stream must only be told to go on: it would stop a reading that is begun anew.
-    if (this.#pushing) this.#again = true;
-    else prototype._read.call(this.#adopt(), 0);
-  }
+  abstract awaitReadable(): void;
 
   write(bytes: Uint8Array, done: (error: unknown) => void): void {
-    this.#adopt().write(bytes, (error) => done(error ?? null));
+    this.adopt().write(bytes, (error) => done(error ?? null));
   }
 
   closeWrite(done: (error: unknown) => void): void {
@@ -114,11 +99,11 @@ export class NetChannel implements Channel {
   }
 
   toNode(rest: Uint8Array): Socket {
-    const socket = this.#adopt();
+    if (this.detach()) this.#renew();
+    const socket = this.adopt();
     const stream = inner(socket);
     // Not by `delete`: V8 turns an object that has lost a property into a slow one, for all its life.
     stream._read = prototype._read;
-    stream.push = prototype.push;
     socket.off("error", this.#onError);
     stream.readableFlowing = null; // an accepted socket was paused: it must start by itself when somebody listens
     // Also when it is empty: a push tells the stream machinery that the read it believes to be under way is over.
@@ -130,22 +115,34 @@ export class NetChannel implements Channel {
   /** The runtime's socket has the descriptor from now on. */
   protected adopted(_socket: Socket): void {}
 
-  #adopt(): Socket {
+  /** Forgets how readiness was told. @returns Whether the socket, because of that, is not fit to be an ordinary one. */
+  protected abstract detach(): boolean;
+
+  /**
+   * The runtime's socket, made now if there is none.
+   *
+   * @param options More for its constructor.
+   */
+  protected adopt(options?: SocketConstructorOpts): Socket {
     if (this.#socket !== null) return this.#socket;
     // `manualStart`: known to both runtimes, though not to the type. Without it the socket would read at once.
-    const options = { fd: this.#fd, allowHalfOpen: true, manualStart: true };
-    return this.#take(new Socket(options));
+    const more = { fd: this.#fd, allowHalfOpen: true, manualStart: true };
+    return this.#take(new Socket({ ...options, ...more }));
+  }
+
+  /** Puts the connection under another descriptor, for another socket. */
+  #renew(): void {
+    const fd = check(this.#libc.dup(this.fd), "fcntl");
+    const socket = this.#socket!;
+    socket.off("close", this.#onClose); // but not `error`: nobody else would hear it
+    this.#socket = null;
+    this.#fd = fd;
+    socket.destroy();
   }
 
   #take(socket: Socket): Socket {
     this.#socket = socket;
-    takeReads(socket, (chunk) => {
-      this.#pushing = true;
-      this.#again = false;
-      this.owner?.readable(chunk ?? EMPTY);
-      this.#pushing = false;
-      return this.#again; // no more until asked
-    });
+    inner(socket)._read = () => {};
     socket.on("error", this.#onError);
     socket.once("close", this.#onClose);
     if (!this.keepsAlive) socket.unref();

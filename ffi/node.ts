@@ -23,8 +23,9 @@ import type {
 } from "./adapter.ts";
 import { Libc } from "./libc.ts";
 import { openFirst } from "./libc_paths.ts";
-import { NetChannel } from "./net_channel.ts";
 import { type ConnectRequest, type Handle, handleOf, onHandles, unknownSockets } from "./net_handle.ts";
+import { NodeChannel } from "./node_channel.ts";
+import { type ReadHandle, Readiness } from "./readiness.ts";
 import { bindCalls, type CType, SYMBOLS } from "./symbols.ts";
 
 /** The parts of `node:ffi` in use here; its types are younger than the oldest `@types/node` that users have. */
@@ -37,9 +38,17 @@ interface NodeFfi {
   getRawPointer(bytes: Uint8Array): bigint;
 }
 
+/** libuv's pipe. */
+interface Pipe extends ReadHandle {
+  open(fd: number): number | undefined;
+  close(): void;
+  ref(): void;
+  unref(): void;
+}
+
 /** The parts of Node's bindings of libuv's handles in use here. */
 interface Bindings {
-  pipe_wrap: { Pipe: new (type: number) => { open(fd: number): number | undefined }; constants: { SOCKET: number } };
+  pipe_wrap: { Pipe: new (type: number) => Pipe; constants: { SOCKET: number } };
   tcp_wrap: { TCP: new (type: number) => { open(fd: number): number | undefined }; constants: { SERVER: number } };
 }
 
@@ -94,6 +103,8 @@ function withSizes(
   return result;
 }
 
+const EMPTY = new Uint8Array(0);
+
 /** As it is before anybody replaces it: `./auto` makes sockets connect by descriptors of its own. */
 const nativeConnect = Socket.prototype.connect as (this: Socket, target: SocketTarget) => void;
 
@@ -115,7 +126,7 @@ class NodeLoop implements EventLoop {
         return reject(signal.reason);
       }
       const socket = new Socket({ allowHalfOpen: true });
-      const channel = new NetChannel(this.#libc, fd, socket);
+      const channel = new NodeChannel(this.#libc, fd, socket);
       nativeConnect.call(socket, { host: target.address, port: target.port, autoSelectFamily: false });
       const opened = handleOf(socket)?.open(fd) ?? -errnoNumber("EBADF")!;
       const abort = () => {
@@ -218,14 +229,36 @@ class NodeLoop implements EventLoop {
       this.#libc.close(fd);
       throw systemError(opened, "uv_pipe_open");
     }
-    const options = { handle, readable: true, writable: false, allowHalfOpen: true, manualStart: true };
-    const channel = new NetChannel(
-      this.#libc,
-      fd,
-      new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]),
-    );
-    channel.owner = owner;
-    return channel;
+    return new NodeWatcher(handle, owner);
+  }
+}
+
+class NodeWatcher implements Watcher {
+  readonly #handle: Pipe;
+  readonly #owner: ChannelOwner;
+  readonly #readiness: Readiness;
+  #closed = false;
+
+  constructor(handle: Pipe, owner: ChannelOwner) {
+    this.#handle = handle;
+    this.#owner = owner;
+    this.#readiness = new Readiness(handle, () => this.#closed || owner.readable(EMPTY));
+  }
+
+  awaitReadable(): void {
+    if (this.#closed) return;
+    const result = this.#readiness.await();
+    if (result < 0) this.#owner.closed(systemError(result, "read"));
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#handle.close();
+  }
+
+  setRef(ref: boolean): void {
+    ref ? this.#handle.ref() : this.#handle.unref();
   }
 }
 
@@ -237,7 +270,7 @@ class NodeAcceptor implements Acceptor {
     this.#fd = fd;
     // Paused: a socket that reads keeps the process alive.
     this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
-      owner.accepted(new NetChannel(libc, handleOf(socket)!.fd!, socket));
+      owner.accepted(new NodeChannel(libc, handleOf(socket)!.fd!, socket));
     });
     this.#server.on("error", (error) => owner.failed(error));
     (this.#server.listen as (...target: unknown[]) => unknown).apply(this.#server, target);

@@ -205,17 +205,22 @@ export class Conn extends PathControl implements Disposable, AsyncDisposable {
    * `info()`, `subflows()` and the like go on as long as the socket lives.
    *
    * @throws {TypeError} When it is locked already, or a read or a write is pending.
-   * @throws {MptcpError} When it is closed.
+   * @throws {MptcpError} When it is closed; `EMFILE` when there is no descriptor to be had, and then it gets closed.
    */
   toNode(): Socket {
     const wrong = this.#refuse("toNode");
     if (wrong !== null) throw wrong;
     if (this.#io.busy) throw new TypeError("Cannot convert: a read or a write is pending");
     if (this.#readable?.locked || this.#writable?.locked) throw new TypeError("Cannot convert: a stream is locked");
-    this.#locked = "toNode() gave it away";
-    const socket = this.#channel.toNode(this.#io.takeRest());
-    socket.once("close", () => this.ended());
-    return socket;
+    try {
+      const socket = this.#channel.toNode(this.#io.takeRest());
+      this.#locked = "toNode() gave it away";
+      socket.once("close", () => this.ended());
+      return socket;
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** `close()` */

@@ -107,6 +107,11 @@ describe("no descriptor is left", () => {
     const before = openDescriptors();
     for (let round = 0; round < 20; round++) {
       await using ends = await pair();
+      if (round % 2 === 0) {
+        const reading = ends.client.read(new Uint8Array(1)); // that waits
+        await ends.server.write(utf8("x"));
+        await reading;
+      }
       const socket = ends.client.toNode();
       const closed = new Promise((resolve) => socket.once("close", resolve));
       socket.end("bye");

@@ -53,10 +53,25 @@ describe("toNode", () => {
     const socket = ends.client.toNode();
     const got = collect(socket);
     socket.write("def");
+    assertEquals(text(await readExactly(ends.server, 6)), "abcdef"); // before the end: Deno's sockets fail a write that meets it
     await ends.server.closeWrite();
     assertEquals(text(first) + text(await got), "one two three");
-    assertEquals(text(await readExactly(ends.server, 6)), "abcdef");
     socket.destroy();
+  });
+
+  it("after a read that waited, still asks and ends the same connection", async () => {
+    await using ends = await pair();
+    const reading = ends.client.read(new Uint8Array(9));
+    await ends.server.write(utf8("x"));
+    await reading;
+    const { token } = ends.client.info()!;
+    const socket = ends.client.toNode();
+    assertEquals(ends.client.info()!.token, token);
+    assertEquals(ends.client.subflows().length, 1);
+    const failed = once(socket.resume(), "error") as Promise<[Error & { code: string }]>;
+    ends.server.reset();
+    assertEquals((await failed)[0].code, "ECONNRESET");
+    assertEquals(ends.client.fd, -1);
   });
 
   it("after closeWrite, gives a socket whose writing has ended", async () => {
