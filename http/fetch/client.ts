@@ -10,7 +10,7 @@ import type { Connection } from "./connection.ts";
 import { Home } from "./dispatcher.ts";
 import { Exchange, type ExchangeOwner } from "./exchange.ts";
 import { prepare, type Prepared } from "./input.ts";
-import { checkTimeout, type ConnectionOptions, connectionOptions, type FetchOptions } from "./options.ts";
+import { checkTimeout, type ConnectionOptions, connectionOptions, evidentlySame, type FetchOptions } from "./options.ts";
 import { type FetchResponse, responseOf } from "./response.ts";
 import { StoppableBody, type Upload } from "./upload.ts";
 
@@ -110,6 +110,8 @@ export class FetchClient {
   #plain: Home | null = null;
   /** By their options. */
   readonly #homes = new Map<string, Home>();
+  /** The options of the last call that had any, and what was found by them. */
+  #last: [ConnectionOptions, Home] | null = null;
 
   constructor(defaults: ConnectionOptions) {
     this.#defaults = defaults;
@@ -124,7 +126,7 @@ export class FetchClient {
     const signal = call.watch();
     try {
       const dispatcher = call as unknown as Dispatcher;
-      const inner = await undiciFetch(prepared.url, { ...prepared.init, signal, dispatcher });
+      const inner = await undiciFetch(prepared.url, Object.assign(prepared.init, { signal, dispatcher }));
       return responseOf(inner, call.connection);
     } catch (error) {
       call.failed(error);
@@ -143,6 +145,7 @@ export class FetchClient {
   }
 
   #homeOf(init: ConnectionOptions | undefined): Home {
+    if (init !== undefined && this.#last !== null && evidentlySame(init, this.#last[0])) return this.#last[1];
     const options = init && connectionOptions(init);
     if (!options) return this.#plain ??= new Home(this.#defaults);
     const all = { ...this.#defaults, ...options };
@@ -152,10 +155,12 @@ export class FetchClient {
       if (this.#homes.size >= HOMES) this.#forgetUnused();
       this.#homes.set(key, home = new Home(all));
     }
+    this.#last = [options, home];
     return home;
   }
 
   #forgetUnused(): void {
+    this.#last = null;
     for (const [key, home] of this.#homes) if (home.isUnused) this.#homes.delete(key);
   }
 

@@ -48,6 +48,11 @@ const NAMES: readonly (keyof ConnectionOptions)[] = [
   "paths",
 ];
 
+/** Whether two ask for the same, as far as that can be said at a glance: of lists it cannot. */
+export function evidentlySame(one: ConnectionOptions, other: ConnectionOptions): boolean {
+  return NAMES.every((name) => one[name] === other[name]) && one.caCerts === undefined;
+}
+
 /**
  * The connection options among others.
  *

@@ -36,13 +36,16 @@ const IMMUTABLE: PropertyDescriptorMap = Object.fromEntries(
   ["append", "delete", "set"].map((name) => [name, { value: refuse, configurable: true }]),
 );
 
-/** `init` for the runtime's class, as far as that allows what came. */
+/**
+ * `init` for the runtime's class, as far as that allows what came. On Node none of it: the headers would be copied for every
+ * response, and all that depends on them is overridden.
+ */
 function initOf({ status, statusText, headers }: UndiciResponse): ResponseInit {
+  if (runtime === "node") return {};
   return {
     status: status >= 200 && status <= 599 ? status : 200,
     statusText: REASON.test(statusText) ? statusText : "",
-    // Each runtime's faster way: Node knows undici's class, the others would ask it for one header after another.
-    headers: (runtime === "node" ? headers : [...headers]) as HeadersInit,
+    headers: [...headers] as unknown as HeadersInit, // else the runtimes ask undici's class for one after another
   };
 }
 
@@ -50,6 +53,7 @@ function initOf({ status, statusText, headers }: UndiciResponse): ResponseInit {
 class Fetched extends Response {
   readonly #inner: UndiciResponse;
   readonly #connection: Connection | null;
+  #headers: Headers | null = null;
 
   constructor(inner: UndiciResponse, connection: Connection | null, body: BodyInit | null) {
     super(body, initOf(inner));
@@ -87,9 +91,12 @@ class Fetched extends Response {
   }
 
   override get headers(): Headers {
-    const headers = super.headers;
-    if (!Object.hasOwn(headers, "append")) Object.defineProperties(headers, IMMUTABLE);
-    return headers;
+    if (this.#headers === null) {
+      // Node's knows undici's class.
+      this.#headers = runtime === "node" ? new Headers(this.#inner.headers as unknown as HeadersInit) : super.headers;
+      Object.defineProperties(this.#headers, IMMUTABLE);
+    }
+    return this.#headers;
   }
 
   override get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
@@ -100,9 +107,14 @@ class Fetched extends Response {
 
   override async blob(): Promise<Blob> {
     const blob = await super.blob();
-    const type = super.headers.get("content-type");
-    // Bun forgets the type where the body was given as a stream.
+    const type = this.headers.get("content-type");
+    // Bun forgets the type where the body was given as a stream; on Node it was not told of it.
     return blob.type === "" && type?.includes("/") ? blob.slice(0, blob.size, type) : blob;
+  }
+
+  override formData(): Promise<FormData> {
+    if (runtime !== "node") return super.formData();
+    return new Response(super.body, { headers: this.headers }).formData();
   }
 
   override clone(): Fetched {
