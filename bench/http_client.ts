@@ -20,7 +20,8 @@ async function load(name: string | undefined, { congestion, receiveBuffer }: Tar
   // The real one: on Bun the bare "undici" is Bun's fetch.
   if (name !== "library") return (await import("undici/index.js")).fetch as unknown as Fetch;
   const { fetch } = await import("../http/mod.ts");
-  const options = { ...(congestion && { congestion }), ...(receiveBuffer && { receiveBuffer }), mptcp: "require" } as const;
+  // Not "require", which asks the kernel before each request: that it is MPTCP the server tells, as for the others.
+  const options = { ...(congestion && { congestion }), ...(receiveBuffer && { receiveBuffer }) };
   return ((url) => fetch(url, options)) as Fetch;
 }
 
