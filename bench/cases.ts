@@ -57,8 +57,8 @@ export const CASES: readonly Case[] = [
   { name: "download", title: "`fetch` of a large file", service: "http", unit: "Gbit/s", http: true },
   { name: "serve", title: "`serve` of 14 bytes, 32 connections of `wrk`", service: "wrk", unit: "per second" },
   {
-    name: "serveFast",
-    title: "`serve`, the same with `FastResponse`",
+    name: "serveTrue",
+    title: "`serve`, the same without `overrideGlobalObjects`",
     service: "wrk",
     unit: "per second",
     instead: "serve",

@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { system } from "../ffi/mod.ts";
-import { FastResponse, type HttpServer, serve } from "../http/mod.ts";
+import { type HttpServer, serve } from "../http/mod.ts";
 import { begin } from "../http/serve/begin.ts";
 import { askFirst } from "../http/serve/first_request.ts";
 import { serveByRuntime } from "../http/serve/runtime_engine.ts";
@@ -39,11 +39,10 @@ async function servePortably(handler: () => Response): Promise<HttpServer> {
 }
 
 async function library(run: string): Promise<Serving> {
-  const Kind = run === "serveFast" ? FastResponse : Response;
-  const handler = () => new Kind(BODY);
+  const handler = () => new Response(BODY);
   const server = run === "servePortable"
     ? await servePortably(handler)
-    : await serve(handler, { hostname, port: 0, mptcp: "require" });
+    : await serve(handler, { hostname, port: 0, mptcp: "require", overrideGlobalObjects: run !== "serveTrue" });
   const wanted = run === "servePortable" ? "portable" : "native";
   if (server.mode !== wanted) throw new Error(`serve is ${server.mode}: ${server.reason}`);
   return { port: server.addr.port, close: () => void server.close() };

@@ -109,7 +109,7 @@ export function verdicts(rows: readonly Row[]): Verdict[] {
       const target = `${runtime}, ${name}: 0.9 of undici under mptcpize`;
       list.push({ target, met: toOwn >= 0.9, detail: `${toOwn.toFixed(2)} ×` });
     }
-    if ((name === "serve" || name === "serveFast") && toOwn !== null) {
+    if (name === "serve" && toOwn !== null) {
       const target = `${runtime}, ${name}: level with its own HTTP server under mptcpize`;
       list.push({ target, met: toOwn >= LEVEL, detail: `${toOwn.toFixed(2)} ×` });
     }

@@ -84,7 +84,7 @@ function execute(run: string, target: Target, meter: Meter): Promise<void> | und
     case "accept":
       return listenUntilStopped(subject.listen());
     case "serve":
-    case "serveFast":
+    case "serveTrue":
     case "servePortable":
       return listenUntilStopped(serveHttp(process.argv[2], run));
     case "subflows1":

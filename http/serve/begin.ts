@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { runtime } from "../../ffi/mod.ts";
 import { explainCertificate } from "../../net/tls_certificate.ts";
 import { type Answers, answersOf } from "./answers.ts";
 import type { Engine } from "./engine.ts";
 import { checkServe, type ServeHandler, type ServeOptions } from "./options.ts";
+import { overrideGlobalObjects } from "./override_global_objects.ts";
 import { HttpServer } from "./server.ts";
 
 /**
@@ -21,7 +23,7 @@ export async function begin(
   start: (answers: Answers) => Promise<Engine>,
 ): Promise<HttpServer> {
   checkServe(handler, options);
-  const { signal, onListen, onError } = options;
+  const { signal, onListen, onError, overrideGlobalObjects: override = true } = options;
   signal?.throwIfAborted();
   let engine: Engine;
   try {
@@ -30,6 +32,7 @@ export async function begin(
     throw explainCertificate("serve by TLS", error, options);
   }
   const server = new HttpServer(engine);
+  if (override && runtime === "node") server.finished.then(overrideGlobalObjects());
   try {
     signal?.throwIfAborted();
     onListen?.(server.addr);

@@ -20,6 +20,8 @@ const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const VALUE = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/;
 const TEXT = "text/plain;charset=UTF-8";
 const JSON_TYPE = "application/json";
+/** Made for Node's own `WebAssembly.compileStreaming`, which takes true responses only. */
+const WASM = "application/wasm";
 /** Statuses that have no body. */
 export const BODILESS: ReadonlySet<number> = new Set([101, 103, 204, 205, 304]);
 
@@ -37,13 +39,19 @@ function wholeOf(body: unknown, init: ResponseInit | undefined, type: string): W
     for (const pair of Array.isArray(headers) ? headers : Object.entries(headers)) {
       const [name, value] = pair as [unknown, unknown];
       if (typeof name !== "string" || typeof value !== "string" || !NAME.test(name) || !VALUE.test(value)) return null;
-      typed ||= name.length === 12 && name.toLowerCase() === "content-type";
+      if (name.length === 12 && name.toLowerCase() === "content-type") {
+        if (value.startsWith(WASM)) return null;
+        typed = true;
+      }
       list.push(name, value);
     }
   }
   if (!typed) list.push("content-type", type);
   return { status, statusText, headers: list, body: typeof body === "string" || body === null ? body : body.slice() };
 }
+
+/** The runtime's own. It is looked up once: the global one may be replaced, see `override_global_objects.ts`. */
+const Native = Response;
 
 /** A `Response` that becomes a true one only when somebody asks for what only that has. */
 class LazyResponse {
@@ -55,25 +63,8 @@ class LazyResponse {
     return #whole in response ? (response as LazyResponse).#whole : null;
   }
 
-  constructor(body: BodyInit | null = null, init?: ResponseInit, type: string = TEXT) {
-    this.#whole = wholeOf(body, init, type);
-    if (this.#whole === null) this.#true = new Response(body, init);
-  }
-
-  static json(data: unknown, init?: ResponseInit): LazyResponse {
-    const text = JSON.stringify(data);
-    if (text === undefined) throw new TypeError("Cannot make JSON of that");
-    const response = new LazyResponse(text, init, JSON_TYPE);
-    if (response.#whole === null) response.#true = Response.json(data, init);
-    return response;
-  }
-
-  static error(): Response {
-    return Response.error();
-  }
-
-  static redirect(url: string | URL, status?: number): Response {
-    return Response.redirect(url, status);
+  constructor(whole: WholeResponse) {
+    this.#whole = whole;
   }
 
   get #truth(): Response {
@@ -81,7 +72,7 @@ class LazyResponse {
       const { body, status, headers } = this.#whole!;
       const pairs: [string, string][] = [];
       for (let index = 0; index < headers.length; index += 2) pairs.push([headers[index]!, headers[index + 1]!]);
-      this.#true = new Response(body as BodyInit | null, { status, headers: pairs });
+      this.#true = new Native(body as BodyInit | null, { status, headers: pairs });
     }
     this.#whole = null; // from now on the true one may be changed
     return this.#true;
@@ -135,18 +126,44 @@ class LazyResponse {
   clone(): Response {
     return this.#truth.clone();
   }
+  /** What `console.log` shows. */
+  [Symbol.for("nodejs.util.inspect.custom")](): Response {
+    return this.#truth;
+  }
 }
 
-Object.setPrototypeOf(LazyResponse.prototype, Response.prototype);
-Object.setPrototypeOf(LazyResponse, Response);
-Object.defineProperty(LazyResponse.prototype, Symbol.toStringTag, { value: "Response", configurable: true });
+Object.setPrototypeOf(LazyResponse.prototype, Native.prototype);
+Object.defineProperty(LazyResponse.prototype, "constructor", { value: Native, writable: true, configurable: true });
+
+const lazy = (whole: WholeResponse): Response => new LazyResponse(whole) as unknown as Response;
+
+/** `Response.json` */
+function json(data: unknown, init?: ResponseInit): Response {
+  const text = JSON.stringify(data);
+  const whole = text === undefined ? null : wholeOf(text, init, JSON_TYPE);
+  return whole === null ? Native.json(data, init) : lazy(whole);
+}
+
+/** Node's `Response` in all but this: what is simple is made lazily. */
+function fast(): typeof Response {
+  const proxy: typeof Response = new Proxy(Native, {
+    construct(target, args, newTarget) {
+      const [body = null, init] = args as [unknown, ResponseInit | undefined];
+      // A class that extends it gets what it expects.
+      const whole = newTarget === proxy ? wholeOf(body, init ?? undefined, TEXT) : null;
+      return whole === null ? Reflect.construct(target, args, newTarget) : lazy(whole);
+    },
+    get: (target, name) => name === "json" ? json : Reflect.get(target, name),
+  });
+  return proxy;
+}
 
 /**
- * `Response`, but cheap on Node, where making and reading a true one costs a third of a small exchange; on the other runtimes
- * it is `Response` itself. Use it as that one: `import { FastResponse as Response, serve } from "@mptcp/mptcp/http"`. Only
- * Node's own functions that want a true `Response` do not take it: for them, `clone()` gives one.
+ * `Response`, but cheap on Node, where making and reading a true one costs half of a small exchange; on the other runtimes it is
+ * `Response` itself. `serve` puts it in the place of the global one, see `overrideGlobalObjects`; else use it as that:
+ * `import { FastResponse as Response, serve } from "@mptcp/mptcp/http"`.
  */
-export const FastResponse: typeof Response = runtime === "node" ? LazyResponse as unknown as typeof Response : Response;
+export const FastResponse: typeof Response = runtime === "node" ? fast() : Native;
 
 /** The response as a whole, where it is there as one. */
 export const takeWhole: (response: Response) => WholeResponse | null = runtime === "node" ? LazyResponse.take : () => null;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkObject, show } from "../../kernel/argument_checks.ts";
+import { checkBoolean, checkObject, show } from "../../kernel/argument_checks.ts";
 import type { Addr } from "../../kernel/sockaddr.ts";
 import { checkListenOptions, type ListenOptions } from "../../net/options.ts";
 import { listenAddress } from "../../net/listen.ts";
@@ -28,6 +28,13 @@ export interface ServeOptions extends Omit<ListenOptions, "paths"> {
    * @default {undefined} the error goes to standard error, the client gets 500
    */
   onError?: (error: unknown) => Response | Promise<Response>;
+  /**
+   * On Node, whether the global `Response` is `FastResponse` while the server runs: else a small exchange costs half as much
+   * again. It is the same to all who use it. The other runtimes do not need it, and there nothing is replaced.
+   *
+   * @default {true}
+   */
+  overrideGlobalObjects?: boolean;
 }
 
 /**
@@ -44,7 +51,8 @@ export function checkServe(handler: unknown, options: ServeOptions): void {
   if ((options as ListenOptions).paths !== undefined) {
     throw new TypeError("Cannot serve with paths: the connections are the runtime's, and nobody could ask for subflows");
   }
-  const { cert, key, signal, onListen, onError } = options;
+  const { cert, key, signal, onListen, onError, overrideGlobalObjects } = options;
+  checkBoolean("overrideGlobalObjects", overrideGlobalObjects);
   for (const [name, value] of Object.entries({ cert, key })) {
     if (value === undefined) continue;
     if (typeof value !== "string" || value === "") throw new TypeError(`Cannot use ${name}: it must be a PEM text`);

@@ -1,8 +1,9 @@
 /** Requests and responses: that each comes to the other side as it was meant. */
 import { assert, assertEquals, assertGreater, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe, it } from "node:test";
+import { inspect } from "node:util";
 import { runtime } from "../../ffi/mod.ts";
-import { FastResponse } from "../../http/serve.ts";
+import { FastResponse, serve } from "../../http/serve.ts";
 import { pattern, utf8 } from "../net/pair.ts";
 import { RawClient } from "./raw_client.ts";
 import { WAYS } from "./ways.ts";
@@ -490,6 +491,48 @@ describe("FastResponse", () => {
     assertEquals(FastResponse.redirect("http://a/", 301).headers.get("location"), "http://a/");
     assertEquals(FastResponse.error().type, "error");
     assertEquals(`${response}`, "[object Response]");
+    assertEquals([response.constructor, FastResponse.name, FastResponse.length], [Response, Response.name, Response.length]);
+    assertEquals(inspect(new FastResponse(null, { status: 201 })), inspect(new Response(null, { status: 201 })));
+  });
+
+  it("can be extended", async () => {
+    class Teapot extends FastResponse {
+      readonly pot = true;
+      constructor() {
+        super("short and stout", { status: 418 });
+      }
+      override get statusText(): string {
+        return `${super.statusText}!`;
+      }
+    }
+    const response = new Teapot();
+    assert(response instanceof Teapot && response instanceof FastResponse && response instanceof Response);
+    assertEquals([response.pot, response.status, response.statusText], [true, 418, "!"]);
+    assertEquals(await response.text(), "short and stout");
+  });
+
+  it("is one to those who want a true one for WebAssembly", async () => {
+    const bytes = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
+    const response = new FastResponse(bytes, { headers: { "Content-Type": "application/wasm" } });
+    assert(await WebAssembly.compileStreaming(response) instanceof WebAssembly.Module);
+  });
+
+  it(`is${runtime === "node" ? "" : " not"} put in the place of the global Response while a server runs`, async () => {
+    const native = globalThis.Response;
+    const options = { hostname: "127.0.0.1", port: 0 };
+    await using _ = await serve(() => new Response("x"), { ...options, overrideGlobalObjects: false });
+    assert(globalThis.Response === native);
+    await using first = await serve(() => new Response("x"), options);
+    await using second = await serve(() => new Response("x"), options);
+    assert(globalThis.Response === FastResponse);
+    assert(Response.error() instanceof Response && new native() instanceof Response);
+    const fetched = await fetch(`http://127.0.0.1:${first.addr.port}/`);
+    assert(fetched instanceof Response);
+    assertEquals(await fetched.text(), "x");
+    await Promise.all([first.close(), first.finished]);
+    assert(globalThis.Response === FastResponse);
+    await Promise.all([second.close(), second.finished]);
+    assert(globalThis.Response === native);
   });
 
   it("keeps what it was given, though that is changed later", async () => {
