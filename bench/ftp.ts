@@ -8,7 +8,7 @@
  * @module
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { LineProcess } from "./lines.ts";
@@ -24,6 +24,9 @@ const RUNTIMES = {
   node: ["node"],
 } as const;
 const PACKAGES = { vsftpd: "vsftpd", mptcpize: "mptcpize", curl: "curl", gcc: "gcc" };
+
+/** What a mover has written, by the names of `curl` and `ftp_worker.ts`. */
+const WRITTEN = /^(up|curl|down\..*)$/;
 
 type What = "upload" | "download";
 
@@ -117,6 +120,8 @@ async function main(): Promise<void> {
       for (const what of ["download", "upload"] as const) {
         for (let turn = 0; turn < names.length; turn++) {
           const name = names[(turn + round) % names.length]!;
+          // To cut off a large file takes as long as a quarter of the transfer, and curl's time begins only after that.
+          for (const file of readdirSync(folder)) if (WRITTEN.test(file)) rmSync(join(folder, file));
           const seconds = await movers[name]!(what);
           if (round > 0) samples[name]![what].push(SIZE * 8 / seconds / 1e9); // round 0 is for warming up
         }

@@ -11,7 +11,7 @@ import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
 import type { Conn } from "../net/conn.ts";
 import { TlsConn } from "../net/tls.ts";
-import { giveChunk, takeChunk } from "./chunks.ts";
+import { giveChunk, received } from "./chunks.ts";
 import type { DataConnectionOwner } from "./data_connection.ts";
 import { delivered } from "./delivered.ts";
 
@@ -81,7 +81,7 @@ export class DataStream extends Duplex {
 
   #receive(conn: Conn): void {
     if (this.destroyed) return;
-    const room = this.#room ??= takeChunk();
+    const room = this.#room ??= received.take();
     conn.read(room).then((count) => {
       if (count === null) {
         this.#owner?.look();

@@ -7,7 +7,7 @@ import { close, fstat, open, read, type Stats, write } from "node:fs";
 import { stat, truncate } from "node:fs/promises";
 import { Readable, Writable } from "node:stream";
 import { promisify } from "node:util";
-import { giveChunk, takeChunk } from "./chunks.ts";
+import { fromFiles, giveChunk } from "./chunks.ts";
 
 const HIGH_WATER = 1 << 20;
 
@@ -83,7 +83,7 @@ class FileReader extends Readable {
 
   override _read(): void {
     const file = this.#file;
-    const chunk = takeChunk();
+    const chunk = fromFiles.take();
     const most = Math.min(chunk.length, this.#left);
     if (most === 0) return void this.push(null);
     const then = file.call<number>((error, count) => {
