@@ -245,6 +245,14 @@ describe("A download", () => {
     await client.downloadTo(sink().stream, "x");
     assert(!client.closed);
   });
+
+  it("onto a full disk tells why, however much is waiting, and the client goes on", async () => {
+    using both = await begin({ RETR: (session) => session.send(new Uint8Array(8 << 20)) });
+    const { client } = both;
+    assertEquals(codeOf(await assertRejects(() => client.downloadTo("/dev/full", "x"))), "ENOSPC");
+    await client.downloadTo(sink().stream, "x");
+    assert(!client.closed);
+  });
 });
 
 describe("An upload", () => {
