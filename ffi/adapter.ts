@@ -57,7 +57,9 @@ export interface Channel {
   setRef(ref: boolean): void;
   /**
    * Gives the connection away as a `net.Socket`. `rest` was read and not consumed: the socket reads it first.
-   * From then on the channel only keeps watch over the descriptor's life.
+   * From then on the channel only keeps watch over the descriptor's life, which may be another one than before.
+   *
+   * @throws {MptcpError} When there is no descriptor to be had.
    */
   toNode(rest: Uint8Array): Socket;
 }
