@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { F_DUPFD_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL, SO_LINGER, SOL_SOCKET } from "../kernel/constants.ts";
+import { F_DUPFD_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL, POLLOUT, SO_LINGER, SOL_SOCKET } from "../kernel/constants.ts";
 import { EALREADY, EBADF, EINPROGRESS, EINVAL } from "../kernel/errno.ts";
 import { EVENT_SIZE } from "./epoll_event.ts";
 import type { RawCalls } from "./symbols.ts";
@@ -219,6 +219,14 @@ export class Libc {
   epollWait(epoll: number, events: Uint8Array, timeout: number): number {
     const room = Math.floor(events.length / EVENT_SIZE);
     return isFd(epoll) && room > 0 ? this.#raw.epoll_pwait(epoll, events, room, timeout, null) : BAD_FD;
+  }
+
+  /** Whether a write would find room, or an error: poll(2) for POLLOUT, without waiting. */
+  isWritable(fd: number): boolean {
+    if (!isFd(fd)) return true;
+    // `struct pollfd { int fd; short events; short revents; }`
+    const descriptor = new Int32Array([fd, POLLOUT]);
+    return this.#raw.poll(new Uint8Array(descriptor.buffer), 1, 0) !== 0;
   }
 
   /** A pipe: the end to read from and the end to write to, or `-errno`. */

@@ -74,6 +74,8 @@ export const SYMBOLS = {
   // int epoll_pwait(int epfd, struct epoll_event *events, int maxevents, int timeout, const sigset_t *mask); with no mask it
   // is epoll_wait, under a name that no adapter moves to another thread: for threads that have nothing else to do
   epoll_pwait: { args: ["i32", "buffer", "i32", "i32", "buffer"], result: "i32" },
+  // int poll(struct pollfd *fds, nfds_t count, int timeout); the kernel reads the low half of the count only
+  poll: { args: ["buffer", "u32", "i32"], result: "i32" },
   // int pipe2(int fds[2], int flags);
   pipe2: { args: ["buffer", "i32"], result: "i32" },
   // ssize_t splice(int fd_in, off64_t *off_in, int fd_out, off64_t *off_out, size_t len, unsigned int flags); a length of 32

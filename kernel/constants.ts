@@ -66,6 +66,7 @@ export const MPTCP_SUBFLOW_ADDRS = 3;
 export const MPTCP_FULL_INFO = 4;
 
 // <linux/eventpoll.h>
+export const POLLOUT = 0x004;
 export const EPOLL_CTL_ADD = 1;
 export const EPOLL_CTL_DEL = 2;
 export const EPOLL_CTL_MOD = 3;

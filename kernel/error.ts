@@ -4,6 +4,7 @@
  * @module
  */
 import { codeNumber, errnoMeaning, errnoName } from "./errno.ts";
+import { hintFor } from "./hints.ts";
 
 /** What is known about a failure besides its errno. Absent members stay `undefined` on the error. */
 export interface MptcpErrorOptions extends ErrorOptions {
@@ -85,14 +86,15 @@ export function hostPort(address: string, port: number): string {
  *
  * @param errno The errno with either sign.
  * @param syscall The call's name.
- * @param options What else is known; an address (and port) is also put into the message.
+ * @param options What else is known; an address (and port) is also put into the message. Well-known failures have a hint.
  */
 export function systemError(errno: number, syscall: string, options: MptcpErrorOptions = {}): MptcpError {
   const code = errnoName(errno);
   const { address, port, detail } = options;
   const target = address === undefined ? "" : ` ${port === undefined ? address : hostPort(address, port)}`;
   const reason = detail ?? errnoMeaning(code);
-  return new MptcpError(code, `${syscall}${target} failed: ${reason} (${code})`, { ...options, syscall });
+  const hint = options.hint ?? hintFor(syscall, code);
+  return new MptcpError(code, `${syscall}${target} failed: ${reason} (${code})`, { ...options, syscall, hint });
 }
 
 /**

@@ -4,9 +4,10 @@
  * @module
  */
 import type { Socket } from "node:net";
+import { clearTimeout, setTimeout } from "node:timers";
 import { connect as connectTlsSocket, type ConnectionOptions, type SecureContext, TLSSocket } from "node:tls";
-import { type Channel, type Flow, runtime, StreamChannel } from "../ffi/mod.ts";
-import { MptcpError } from "../kernel/error.ts";
+import { type Channel, type Flow, runtime, StreamChannel, system } from "../ffi/mod.ts";
+import { hostPort, MptcpError } from "../kernel/error.ts";
 import { ipVersion } from "../kernel/ip.ts";
 import { Conn } from "./conn.ts";
 import { withDeadline } from "./deadline.ts";
@@ -100,6 +101,12 @@ function groundOf(channel: Channel): Ground {
 
 const drain = new Uint8Array(1 << 16);
 
+/** Milliseconds that a connection waits for its peer's end after the close. */
+const LINGER = 2000;
+
+/** Milliseconds between two looks whether the kernel has room. */
+const ROOM_INTERVAL = 5;
+
 /** The decrypted bytes of a connection. */
 class TlsChannel extends StreamChannel {
   readonly #ground: Ground;
@@ -111,6 +118,10 @@ class TlsChannel extends StreamChannel {
     this.#below = below;
   }
 
+  override closeWrite(done: (error: unknown) => void): void {
+    this.#whenRoom(() => super.closeWrite(done));
+  }
+
   /**
    * Says goodbye (close_notify) and closes. What lies unread in the kernel is thrown away first, session tickets as a rule:
    * a close with unread bytes is a reset, which could overtake what was written last.
@@ -119,11 +130,27 @@ class TlsChannel extends StreamChannel {
     this.owner = null;
     const { socket } = this;
     if (socket.destroyed || socket.writableLength > 0) return this.#end();
-    socket.once("finish", () => {
-      while (this.#below.recv(drain) > 0);
-      this.#end();
+    if (socket.writableFinished) return this.#linger();
+    this.#whenRoom(() => {
+      socket.once("finish", () => {
+        while (this.#below.recv(drain) > 0);
+        this.#end();
+      }).end();
     });
-    socket.end();
+  }
+
+  /**
+   * Our end was told before: waits a while for the peer's, as a peer that answers it after the close would meet a reset, and
+   * some then take what they have read for broken.
+   */
+  #linger(): void {
+    const { socket } = this;
+    if (socket.readableEnded) return this.#end();
+    const timer = setTimeout(() => this.#end(), LINGER);
+    timer.unref();
+    socket.once("close", () => clearTimeout(timer)).once("end", () => this.#end());
+    socket.removeAllListeners("data").resume();
+    this.#ground.flow?.resume();
   }
 
   override reset(): void {
@@ -138,12 +165,24 @@ class TlsChannel extends StreamChannel {
     if (this.#ground.flow) this.#below.setRef(ref);
   }
 
+  /**
+   * Bun sends its close_notify once, and not again where the kernel has no room for it: the peer then takes the stream for one
+   * that was cut off (Bun 1.4).
+   */
+  #whenRoom(then: () => void): void {
+    if (runtime !== "bun" || (system()?.libc.isWritable(this.#below.fd) ?? true)) then();
+    else setTimeout(() => this.#whenRoom(then), ROOM_INTERVAL);
+  }
+
   #end(): void {
     this.socket.destroy();
     this.#ground.socket.destroy();
     this.#below.close();
   }
 }
+
+/** The other end, as far as errors shall name it. */
+type Peer = Pick<ConnectionOptions, "host" | "port">;
 
 /** Waits until the handshake is over, and closes everything when it fails. */
 function handshake(
@@ -152,6 +191,7 @@ function handshake(
   ground: Ground,
   channel: Channel,
   signal: AbortSignal,
+  peer: Peer = {},
 ): Promise<StreamChannel> {
   return new Promise((resolve, reject) => {
     const end = () => {
@@ -166,8 +206,8 @@ function handshake(
       reject(error);
     };
     const abort = () => fail(signal.reason);
-    const failed = (error: unknown) => fail(tlsError(error));
-    const closed = () => fail(new MptcpError("ECONNRESET", "TLS handshake failed: the peer closed the connection"));
+    const failed = (error: unknown) => fail(tlsError(error, peer));
+    const closed = () => failed({ code: "ECONNRESET", message: "the peer closed the connection" });
     const secure = () => {
       end();
       resolve(new TlsChannel(tls, ground, channel));
@@ -180,7 +220,7 @@ function handshake(
 }
 
 /** The runtimes' TLS errors, with the code that they have and a hint for the common ones. */
-export function tlsError(error: unknown): MptcpError {
+export function tlsError(error: unknown, { host, port }: Peer = {}): MptcpError {
   const { code = "EPROTO", message = String(error) } = error as { code?: string; message?: string };
   let hint: string | undefined;
   if (/self.?signed|UNABLE_TO_(VERIFY|GET_ISSUER)|UnknownIssuer|unknown ca/i.test(`${code} ${message}`)) {
@@ -190,7 +230,9 @@ export function tlsError(error: unknown): MptcpError {
   } else if (/EXPIRED/i.test(`${code} ${message}`)) {
     hint = "the certificate is no longer valid; the server needs a new one";
   }
-  return new MptcpError(code, `TLS handshake failed: ${message}`, { syscall: "connect", hint, cause: error });
+  const peer = host === undefined ? "" : ` with ${port === undefined ? host : hostPort(host, port)}`;
+  const options = { syscall: "connect", address: host, port, hint, cause: error instanceof Error ? error : undefined };
+  return new MptcpError(code, `TLS handshake${peer} failed: ${message}`, options);
 }
 
 const NO_PROTOCOL: readonly unknown[] = [false, null, undefined, ""];
@@ -216,7 +258,7 @@ function trusting(caCerts: readonly string[], cert: string | undefined, key: str
 /**
  * Lets a connected channel go on by TLS, as its client.
  *
- * @param settings Of `tls.connect`.
+ * @param settings Of `tls.connect`; errors name its `host` and `port`.
  * @param signal Ends the handshake.
  * @param made Called with the runtime's TLS socket, before the handshake.
  * @throws When the handshake fails, as `connectTls`; the channel is closed then.
@@ -233,7 +275,7 @@ export async function secure(
     // `allowHalfOpen` is documented, though the type lacks it.
     const tls = connectTlsSocket({ ...settings, socket: ground.socket, allowHalfOpen: true } as ConnectionOptions);
     made(tls);
-    const secured = await handshake(tls, "secureConnect", ground, channel, signal);
+    const secured = await handshake(tls, "secureConnect", ground, channel, signal, settings);
     return new TlsConn(secured, origin, channel, protocolOf(tls));
   } catch (error) {
     channel.close();
@@ -262,6 +304,7 @@ export async function connectTls(options: ConnectTlsOptions): Promise<TlsConn> {
   return await withDeadline(options, connectingTo(options), async (signal) => {
     const settings = {
       host: hostname,
+      port: options.port,
       secureContext: trusting(caCerts, cert, key),
       ...(serverName === "" ? {} : { servername: serverName }),
       ...(alpnProtocols.length === 0 ? {} : { ALPNProtocols: alpnProtocols }),

@@ -14,22 +14,37 @@ export interface OwnCertificate {
   key?: string | undefined;
 }
 
+/** What is wrong, and what to do about it. */
+interface Fault {
+  why: string;
+  hint: string;
+}
+
+const NO_CERTIFICATE: Fault = { why: "is no certificate in PEM", hint: "one begins with -----BEGIN CERTIFICATE-----" };
+
 /** What is wrong with them; `null` when nothing is found. */
-function faultOf({ cert, key }: OwnCertificate): string | null {
+function faultOf({ cert, key }: OwnCertificate): Fault | null {
   if (cert === undefined || key === undefined) return null;
   let certificate: X509Certificate;
   let privateKey: KeyObject;
   try {
     certificate = new X509Certificate(cert);
   } catch {
-    return "cert is no certificate in PEM";
+    return { why: `cert ${NO_CERTIFICATE.why}`, hint: NO_CERTIFICATE.hint };
   }
   try {
     privateKey = createPrivateKey(key);
   } catch {
-    return "key is no private key in PEM, or it is encrypted";
+    return {
+      why: "key is no private key in PEM, or it is encrypted",
+      hint: "`openssl pkey -in FILE` asks for the passphrase and prints the key without",
+    };
   }
-  return certificate.checkPrivateKey(privateKey) ? null : "key is not the key of cert";
+  if (certificate.checkPrivateKey(privateKey)) return null;
+  return {
+    why: "key is not the key of cert",
+    hint: "the certificate of the server itself comes first, before the authorities'",
+  };
 }
 
 /**
@@ -41,7 +56,7 @@ function faultOf({ cert, key }: OwnCertificate): string | null {
  */
 export function explainCertificate(what: string, error: unknown, own: OwnCertificate): unknown {
   const fault = faultOf(own);
-  return fault === null ? error : new MptcpError("EINVAL", `Cannot ${what}: ${fault}`, { cause: error });
+  return fault === null ? error : faulty(what, fault, error);
 }
 
 /**
@@ -54,9 +69,9 @@ export function explainCertificate(what: string, error: unknown, own: OwnCertifi
 export function secureContext(what: string, own: OwnCertificate, ca: readonly string[] = []): SecureContext {
   const { cert, key } = own;
   const none = ca.findIndex((each) => !isCertificate(each));
-  if (none >= 0) throw new MptcpError("EINVAL", `Cannot ${what}: caCerts[${none}] is no certificate in PEM`);
+  if (none >= 0) throw faulty(what, { why: `caCerts[${none}] ${NO_CERTIFICATE.why}`, hint: NO_CERTIFICATE.hint });
   const fault = runtime === "deno" ? faultOf(own) : null;
-  if (fault !== null) throw new MptcpError("EINVAL", `Cannot ${what}: ${fault}`);
+  if (fault !== null) throw faulty(what, fault);
   const trusted = ca.length === 0 ? {} : { ca: [...rootCertificates, ...ca] };
   const pair = cert === undefined || key === undefined ? {} : { cert, key };
   try {
@@ -64,6 +79,10 @@ export function secureContext(what: string, own: OwnCertificate, ca: readonly st
   } catch (error) {
     throw explainCertificate(what, error, own);
   }
+}
+
+function faulty(what: string, { why, hint }: Fault, cause?: unknown): MptcpError {
+  return new MptcpError("EINVAL", `Cannot ${what}: ${why}`, { hint, cause });
 }
 
 function isCertificate(text: string): boolean {

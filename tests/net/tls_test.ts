@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
 import { connect, connectTls, listen, listenTls, MptcpError, type TlsConn } from "@mptcp/mptcp";
@@ -164,7 +164,9 @@ describe("TLS", () => {
     using listener = listen({ hostname: "127.0.0.1", port: 0 });
     listener.accept().then((conn) => conn.close());
     const error = await assertRejects(() => connectTls({ port: listener.addr.port }), MptcpError);
-    assert(error.message.includes("TLS handshake failed"), error.message);
+    const peer = `127.0.0.1:${listener.addr.port}`;
+    assertStringIncludes(error.message, `TLS handshake with ${peer} failed: `);
+    assertEquals([error.code, error.address, error.port], ["ECONNRESET", "127.0.0.1", listener.addr.port]);
   });
 
   it("fails all calls after close, and leaves no descriptor", async () => {

@@ -51,14 +51,22 @@ describe("systemError", () => {
     ["socket failed: protocol not supported (EPROTONOSUPPORT)", systemError(-93, "socket")],
     ["socket failed: protocol not supported (EPROTONOSUPPORT)", systemError(93, "socket")],
     [
-      "connect 192.0.2.1:443 failed: connection refused (ECONNREFUSED)",
+      "connect 192.0.2.1:443 failed: connection refused (ECONNREFUSED); nobody listens there",
       systemError(-111, "connect", { address: "192.0.2.1", port: 443 }),
     ],
     [
-      "bind [::1]:80 failed: permission denied (EACCES)",
+      "bind [::1]:80 failed: permission denied (EACCES); " +
+      "ports below net.ipv4.ip_unprivileged_port_start (1024) need CAP_NET_BIND_SERVICE",
       systemError(-13, "bind", { address: "::1", port: 80 }),
     ],
-    ["bind [::]:0 failed: address already in use (EADDRINUSE)", systemError(-98, "bind", { address: "::", port: 0 })],
+    [
+      "listen [::]:0 failed: address already in use (EADDRINUSE); ask root",
+      systemError(-98, "listen", { address: "::", port: 0, hint: "ask root" }),
+    ],
+    [
+      "accept failed: too many open files in this process (EMFILE); `ulimit -n` tells how many descriptors a process may have open",
+      systemError(-24, "accept"),
+    ],
     ["read /proc/x failed: is a directory (EISDIR)", systemError(-21, "read", { address: "/proc/x" })],
     [
       "send failed: invalid subflow (EINVAL)",
