@@ -65,8 +65,10 @@ export const MPTCP_SUBFLOW_ADDRS = 3;
 /** Since Linux 6.5. */
 export const MPTCP_FULL_INFO = 4;
 
-// <linux/eventpoll.h>
+/** <asm-generic/poll.h> */
 export const POLLOUT = 0x004;
+
+// <linux/eventpoll.h>
 export const EPOLL_CTL_ADD = 1;
 export const EPOLL_CTL_DEL = 2;
 export const EPOLL_CTL_MOD = 3;

@@ -1,8 +1,13 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import { Socket } from "node:net";
+import process from "node:process";
 import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { runtime } from "../../ffi/mod.ts";
+import { Program } from "../host/program.ts";
 import { MptcpError } from "@mptcp/mptcp";
 import { pair, pattern, readAll, readExactly, text, utf8 } from "./pair.ts";
 
@@ -73,6 +78,41 @@ describe("toNode", () => {
     assertEquals((await failed)[0].code, "ECONNRESET");
     assertEquals(ends.client.fd, -1);
   });
+
+  // Bun needs no other descriptor.
+  if (runtime !== "bun") {
+    it(
+      "closes the connection where no descriptor is left, and tells so",
+      () => {
+        using program = new Program(`
+      import { closeSync, openSync } from "node:fs";
+      import { connect, listen } from "MPTCP";
+      const listener = listen({ port: 0 });
+      const [client, server] = await Promise.all([connect({ port: listener.addr.port }), listener.accept()]);
+      const reading = client.read(new Uint8Array(1)); // that waits
+      await server.write(new Uint8Array(1));
+      await reading;
+      const opened = [];
+      try { for (;;) opened.push(openSync("/dev/null", "r")); } catch {}
+      let error;
+      try { client.toNode(); } catch (thrown) { error = thrown; }
+      for (const fd of opened) closeSync(fd);
+      console.log(JSON.stringify([error?.name, error?.code, error?.hint?.includes("ulimit"), client.fd]));
+      process.exit(0);`);
+        const command = [
+          process.execPath,
+          ...(runtime === "deno" ? ["run", "--quiet", "--no-check", "-A"] : []),
+          program.file,
+        ];
+        const { stdout, stderr } = spawnSync("sh", ["-c", 'ulimit -n 256; exec "$@"', "sh", ...command], {
+          cwd: fileURLToPath(new URL("../..", import.meta.url)),
+          encoding: "utf8",
+          timeout: 20_000,
+        });
+        assertEquals([stdout, stderr], ['["MptcpError","EMFILE",true,-1]\n', ""]);
+      },
+    );
+  }
 
   it("after closeWrite, gives a socket whose writing has ended", async () => {
     await using ends = await pair();
