@@ -55,11 +55,12 @@ class File {
     this.position = position;
   }
 
-  /** @returns The call's callback; what it is given is called unless the file is closing. */
-  call<T>(then: (error: Error | null, count: T) => void): (error: Error | null, count: T) => void {
+  /** @returns The callback of a call that reads or writes; what it is given is called unless the file is closing. */
+  call(then: (error: Error | null, count: number) => void): (error: Error | null, count: number) => void {
     this.#busy = true;
     return (error, count) => {
       this.#busy = false;
+      if (!error && this.position !== null) this.position += count;
       if (this.#closing) this.#closing();
       else then(error, count);
     };
@@ -85,17 +86,18 @@ class FileReader extends Readable {
 
   override _read(): void {
     const file = this.#file;
+    if (this.#left === 0) return void this.push(null);
     const chunk = fromFiles.take();
-    const most = Math.min(chunk.length, this.#left);
-    if (most === 0) return void this.push(null);
-    const then = file.call<number>((error, count) => {
+    const then = file.call((error, count) => {
       if (error) return void this.destroy(error);
-      if (count === 0) return void this.push(null);
-      if (file.position !== null) file.position += count;
+      if (count === 0) {
+        giveChunk(chunk);
+        return void this.push(null);
+      }
       this.#left -= count;
       this.push(chunk.subarray(0, count));
     });
-    read(file.fd, chunk, 0, most, file.position, then);
+    read(file.fd, chunk, 0, Math.min(chunk.length, this.#left), file.position, then);
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
@@ -135,9 +137,8 @@ class FileSink extends Writable {
 
   override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void, from = 0): void {
     const file = this.#file;
-    const then = file.call<number>((error, count) => {
+    const then = file.call((error, count) => {
       if (error) return done(error);
-      if (file.position !== null) file.position += count;
       if (from + count < chunk.length) return this._write(chunk, "", done, from + count);
       giveChunk(chunk);
       done();
@@ -152,9 +153,8 @@ class FileSink extends Writable {
   /** All that came during the write before. */
   #writeAll(chunks: Uint8Array[], done: (error?: Error | null) => void): void {
     const file = this.#file;
-    const then = file.call<number>((error, count) => {
+    const then = file.call((error, count) => {
       if (error) return done(error);
-      if (file.position !== null) file.position += count;
       const rest = count < chunks.reduce((sum, { length }) => sum + length, 0)
         ? Buffer.concat(chunks).subarray(count)
         : null;
